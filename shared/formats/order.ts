@@ -1,0 +1,44 @@
+import { Strict, Type, type Static } from '../schema.ts'
+import { Challenge, Digest, EnvName, FleetId, Instant, Name, OpId, Seconds } from './names.ts'
+
+/** Runtime configuration of an environment; its digest stands in the order. Never secrets. */
+export const Environment = Strict({
+  name: Name,
+  env: Type.Record(EnvName, Type.String({ maxLength: 32_768 }), { maxProperties: 256 }),
+})
+export type Environment = Static<typeof Environment>
+
+export const OrderAction = Type.Union([
+  Type.Literal('deploy'),
+  Type.Literal('rollback'),
+  Type.Literal('stop'),
+  Type.Literal('start'),
+])
+export type OrderAction = Static<typeof OrderAction>
+
+export const OrderHost = Strict({
+  id: Name,
+  seq: Type.Integer({ minimum: 1, maximum: 2 ** 53 - 1 }),
+  /** Digest of the release that runs now, by what the host said; null when none does. */
+  prev: Type.Union([Digest, Type.Null()]),
+  challenge: Challenge,
+})
+export type OrderHost = Static<typeof OrderHost>
+
+export const Order = Strict({
+  spec: Type.Literal('deployctl/order/v1'),
+  fleet: FleetId,
+  epoch: Type.Integer({ minimum: 1, maximum: 2 ** 53 - 1 }),
+  opId: OpId,
+  action: OrderAction,
+  service: Name,
+  release: Digest,
+  environment: Strict({ name: Name, digest: Digest }),
+  strategy: Type.Union([Type.Literal('auto'), Type.Literal('restart')]),
+  confirmSeconds: Seconds,
+  notBefore: Instant,
+  expires: Instant,
+  reason: Type.String({ maxLength: 1024 }),
+  hosts: Type.Array(OrderHost, { minItems: 1, maxItems: 1000 }),
+})
+export type Order = Static<typeof Order>

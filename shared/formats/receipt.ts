@@ -1,0 +1,47 @@
+import { Strict, Type, type Static } from '../schema.ts'
+import { Digest, FleetId, Instant, Name, OpId } from './names.ts'
+
+export const Strategy = Type.Union([
+  Type.Literal('hot'),
+  Type.Literal('handover'),
+  Type.Literal('restart'),
+  Type.Literal('none'),
+])
+export type Strategy = Static<typeof Strategy>
+
+export const DeploymentResult = Type.Union([
+  Type.Literal('committed'),
+  Type.Literal('aborted'),
+  Type.Literal('rolled-back'),
+  Type.Literal('inconsistent'),
+])
+export type DeploymentResult = Static<typeof DeploymentResult>
+
+/** Time spent in one state, in milliseconds. */
+export const StepTime = Strict({ step: Type.String({ maxLength: 32 }), ms: Type.Number({ minimum: 0 }) })
+
+/** receipt.json: a host's signed answer to one order, chained to its previous receipt. */
+export const Receipt = Strict({
+  spec: Type.Literal('deployctl/receipt/v1'),
+  fleet: FleetId,
+  host: Name,
+  /** The host's own count of receipts, from 1, over all services. */
+  number: Type.Integer({ minimum: 1, maximum: 2 ** 53 - 1 }),
+  opId: OpId,
+  order: Digest,
+  service: Name,
+  release: Digest,
+  result: DeploymentResult,
+  active: Type.Union([Digest, Type.Null()]),
+  strategy: Strategy,
+  reasons: Type.Array(Type.String({ maxLength: 512 }), { maxItems: 64 }),
+  error: Type.Union([
+    Strict({ code: Type.String({ maxLength: 64 }), message: Type.String({ maxLength: 8192 }) }),
+    Type.Null(),
+  ]),
+  began: Instant,
+  ended: Instant,
+  steps: Type.Array(StepTime, { maxItems: 64 }),
+  previous: Type.Union([Digest, Type.Null()]),
+})
+export type Receipt = Static<typeof Receipt>

@@ -1,0 +1,29 @@
+import { Type, type Static, type TSchema } from 'typebox'
+import { Compile } from 'typebox/compile'
+
+export { Type, type Static, type TSchema }
+
+export type Issue = { path: string; message: string; keyword: string }
+
+export type Parser<T> = {
+  /** The value when it fits the schema; nothing is coerced and no unknown key is dropped. */
+  check(value: unknown): value is T
+  /** What does not fit, with JSON pointers; empty when all fits. */
+  issues(value: unknown): Issue[]
+}
+
+/** A compiled schema. One schema gives the static type, this check and the JSON Schema. */
+export function parserOf<S extends TSchema>(schema: S): Parser<Static<S>> {
+  const validator = Compile(schema)
+  return {
+    check: (value): value is Static<S> => validator.Check(value),
+    issues: (value) =>
+      [...validator.Errors(value)]
+        .filter((error) => error.keyword !== 'boolean')
+        .map((error) => ({ path: error.instancePath, message: error.message, keyword: error.keyword })),
+  }
+}
+
+/** An object that refuses unknown keys: the only kind of object in our formats. */
+export const Strict = <P extends Parameters<typeof Type.Object>[0]>(properties: P, options = {}) =>
+  Type.Object(properties, { additionalProperties: false, ...options })
