@@ -1,0 +1,69 @@
+import { Strict, Type, type Static } from '../schema.ts'
+import { Environment } from '../formats/order.ts'
+import { Challenge, Digest, FleetId, Name, OpId, PublicKey, Signatures } from '../formats/names.ts'
+
+/** Version of the routes below; both sides refuse another one by name (E_API_VERSION). */
+export const apiVersion = 1
+
+export const packType = 'application/vnd.deployctl.pack'
+export const eventsType = 'application/x-ndjson'
+
+/** GET /v1/hello */
+export const Hello = Strict({
+  api: Type.Integer({ minimum: 1 }),
+  agent: Type.String({ maxLength: 64 }),
+  host: Name,
+  fleet: FleetId,
+  epoch: Type.Integer({ minimum: 1 }),
+  receiptKey: PublicKey,
+  now: Type.String({ maxLength: 32 }),
+})
+export type Hello = Static<typeof Hello>
+
+/** What a host says of one service: all that an order must name. */
+export const ServiceState = Strict({
+  service: Name,
+  seq: Type.Integer({ minimum: 0 }),
+  active: Type.Union([Digest, Type.Null()]),
+  previous: Type.Union([Digest, Type.Null()]),
+  version: Type.Union([Type.String({ maxLength: 128 }), Type.Null()]),
+  environment: Type.Union([Digest, Type.Null()]),
+  instances: Type.Array(
+    Strict({
+      slot: Type.Union([Type.Literal('a'), Type.Literal('b')]),
+      release: Digest,
+      state: Type.String({ maxLength: 32 }),
+      restarts: Type.Integer({ minimum: 0 }),
+    }),
+    { maxItems: 2 },
+  ),
+  challenge: Challenge,
+})
+export type ServiceState = Static<typeof ServiceState>
+
+/** Answer to POST /v1/services/:service/releases and …/blobs: what still has to be sent. */
+export const UploadAnswer = Strict({
+  release: Digest,
+  missing: Type.Array(Strict({ sha256: Digest, have: Type.Integer({ minimum: 0 }) }), { maxItems: 200_000 }),
+  state: ServiceState,
+})
+export type UploadAnswer = Static<typeof UploadAnswer>
+
+/** POST /v1/orders: the signed bytes as text, and the environment whose digest they name. */
+export const OrderRequest = Strict({
+  order: Type.String({ maxLength: 1024 * 1024 }),
+  signatures: Signatures,
+  environment: Environment,
+})
+export type OrderRequest = Static<typeof OrderRequest>
+
+/** One line of a deployment's stream. `n` counts from 1, so that a client can ask for what it missed. */
+export const DeploymentEvent = Strict({
+  n: Type.Integer({ minimum: 1 }),
+  at: Type.String({ maxLength: 32 }),
+  type: Type.String({ maxLength: 32 }),
+  data: Type.Record(Type.String({ maxLength: 64 }), Type.Unknown()),
+})
+export type DeploymentEvent = Static<typeof DeploymentEvent>
+
+export const ConfirmRequest = Strict({ opId: OpId })
