@@ -27,7 +27,7 @@ export async function runProgram(
     if (error instanceof CommanderError && error.exitCode === 0) return 0
     const failure = error instanceof CommanderError ? usageError(error) : asDeployError(error)
     out.error(failure)
-    if (program.opts()['verbose'] && !out.json) showCauses(failure, out.note)
+    if (program.opts()['verbose'] && !out.json) showCauses(failure, (text) => out.note(text))
     return failure.exitCode
   }
 }

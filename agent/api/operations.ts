@@ -1,0 +1,34 @@
+import type { Readable } from 'node:stream'
+import type {
+  DeploymentEvent,
+  Hello,
+  OrderRequest,
+  ServiceState,
+  UploadAnswer,
+} from '../../shared/wire/api.ts'
+
+/** Who is at the other end of a connection, as the bridge said on its first line. */
+export type Caller = {
+  /** One SSH connection has one id: a confirm must come over another one than the order. */
+  connection: string
+  user: string
+  auth: string | null
+}
+
+/** What the agent can be asked to do; the routes only translate. */
+export type Operations = {
+  hello(): Hello
+  services(): ServiceState[]
+  service(name: string): ServiceState
+  /** Takes a pack whose first frame is a signed manifest; gives what is still missing. */
+  offer(service: string, pack: Readable): Promise<UploadAnswer>
+  /** Takes more blobs of a release offered before. */
+  upload(service: string, release: string, pack: Readable): Promise<UploadAnswer>
+  /** Accepts an order or throws; the deployment then goes on by itself. Gives its operation id. */
+  order(request: OrderRequest, caller: Caller): string
+  confirm(opId: string, caller: Caller): void
+  events(opId: string, after: number, signal: AbortSignal): AsyncIterable<DeploymentEvent>
+  manifest(release: string): { manifest: string; signatures: string[] }
+  history(service: string, before: number, limit: number): unknown[]
+  logs(service: string, lines: number, follow: boolean, signal: AbortSignal): AsyncIterable<unknown>
+}
