@@ -1,0 +1,183 @@
+import type { Receipt } from '../../shared/formats/receipt.ts'
+import { openDatabase, type Db } from './database.ts'
+
+/** One order that this controller signed, on all its hosts. */
+export type Push = {
+  opId: string
+  at: string
+  action: string
+  service: string
+  environment: string
+  release: string
+  version: string
+  commit: string | null
+  dirty: boolean
+  signer: string
+  fingerprint: string
+  reason: string
+  order: Buffer
+  orderSignatures: string[]
+}
+
+/** What became of it on one host; without a receipt the result is what the controller saw. */
+export type HostResult = {
+  opId: string
+  host: string
+  result: Receipt['result'] | 'unknown'
+  strategy: string
+  reasons: string[]
+  steps: Receipt['steps']
+  error: Receipt['error']
+  ended: string
+  receipt: {
+    bytes: Buffer
+    signature: string
+    digest: string
+    previous: string | null
+    number: number
+  } | null
+}
+
+type PushRow = Record<string, string | number | Buffer | null>
+
+/** The controller's own record. The hosts' journals are the truth; this can be rebuilt from them. */
+export class History implements Disposable {
+  readonly #db: Db
+
+  constructor(file: string) {
+    this.#db = openDatabase(file)
+  }
+
+  /** Written before the order is sent, so that a push that dies can be found again. */
+  recordPush(push: Push): void {
+    this.#db
+      .prepare(
+        `INSERT INTO pushes VALUES (@opId, @at, @action, @service, @environment, @release, @version, @commit,
+         @dirty, @signer, @fingerprint, @reason, @order, @orderSignatures)`,
+      )
+      .run({ ...push, dirty: Number(push.dirty), orderSignatures: JSON.stringify(push.orderSignatures) })
+  }
+
+  /** A later answer of the same host (a receipt after an unknown end) replaces the earlier one. */
+  recordResult(result: HostResult): void {
+    const { receipt } = result
+    this.#db
+      .prepare(
+        `INSERT OR REPLACE INTO host_results VALUES (@opId, @host, @result, @strategy, @reasons, @steps, @error,
+         @ended, @bytes, @signature, @digest, @previous, @number)`,
+      )
+      .run({
+        ...result,
+        reasons: JSON.stringify(result.reasons),
+        steps: JSON.stringify(result.steps),
+        error: result.error && JSON.stringify(result.error),
+        bytes: receipt?.bytes ?? null,
+        signature: receipt?.signature ?? null,
+        digest: receipt?.digest ?? null,
+        previous: receipt?.previous ?? null,
+        number: receipt?.number ?? null,
+      })
+  }
+
+  /** Newest first. */
+  pushes(service: string, environment: string | null, limit: number): Push[] {
+    const rows = this.#db
+      .prepare<unknown[], PushRow>(
+        `SELECT * FROM pushes WHERE service = ? AND (? IS NULL OR environment = ?) ORDER BY at DESC, rowid DESC LIMIT ?`,
+      )
+      .all(service, environment, environment, limit)
+    return rows.map(pushOf)
+  }
+
+  results(opId: string): HostResult[] {
+    const rows = this.#db
+      .prepare<unknown[], PushRow>('SELECT * FROM host_results WHERE op_id = ? ORDER BY host')
+      .all(opId)
+    return rows.map(resultOf)
+  }
+
+  /** All receipts of a host in the order of its own count, for checking the chain. */
+  receiptsOf(host: string): HostResult[] {
+    const rows = this.#db
+      .prepare<unknown[], PushRow>(
+        'SELECT * FROM host_results WHERE host = ? AND number IS NOT NULL ORDER BY number',
+      )
+      .all(host)
+    return rows.map(resultOf)
+  }
+
+  /** Pins a host's receipt key at first sight; gives the key that is pinned. */
+  pinHost(fleet: string, name: string, receiptKey: string, at: string): string {
+    this.#db.prepare('INSERT OR IGNORE INTO hosts VALUES (?, ?, ?, ?)').run(fleet, name, receiptKey, at)
+    return this.pinnedKey(fleet, name) ?? receiptKey
+  }
+
+  pinnedKey(fleet: string, name: string): string | null {
+    const row = this.#db
+      .prepare<unknown[], { receipt_key: string }>(
+        'SELECT receipt_key FROM hosts WHERE fleet = ? AND name = ?',
+      )
+      .get(fleet, name)
+    return row?.receipt_key ?? null
+  }
+
+  unpinHost(fleet: string, name: string): void {
+    this.#db.prepare('DELETE FROM hosts WHERE fleet = ? AND name = ?').run(fleet, name)
+  }
+
+  /** Manifests seen before, kept as bases for sending the next one as a difference. */
+  keepManifest(digest: string, bytes: Buffer, signatures: string[]): void {
+    this.#db
+      .prepare('INSERT OR IGNORE INTO manifests VALUES (?, ?, ?)')
+      .run(digest, bytes, JSON.stringify(signatures))
+  }
+
+  manifest(digest: string): { bytes: Buffer; signatures: string[] } | null {
+    const row = this.#db
+      .prepare<unknown[], { bytes: Buffer; signatures: string }>(
+        'SELECT bytes, signatures FROM manifests WHERE digest = ?',
+      )
+      .get(digest)
+    return row ? { bytes: row.bytes, signatures: JSON.parse(row.signatures) as string[] } : null
+  }
+
+  [Symbol.dispose](): void {
+    this.#db.close()
+  }
+}
+
+// The rows come from our own STRICT tables, so their types are those of the columns.
+function pushOf(row: PushRow): Push {
+  const {
+    op_id: opId,
+    commit_id: commit,
+    dirty,
+    order_bytes: order,
+    order_signatures: signatures,
+    ...rest
+  } = row
+  return {
+    ...rest,
+    opId,
+    commit,
+    dirty: dirty === 1,
+    order,
+    orderSignatures: JSON.parse(String(signatures)) as string[],
+  } as Push
+}
+
+function resultOf(row: PushRow): HostResult {
+  const { op_id, host, result, strategy, reasons, steps, error, ended } = row
+  const { receipt, signature, digest, previous, number } = row
+  return {
+    opId: op_id,
+    host,
+    result,
+    strategy,
+    reasons: JSON.parse(String(reasons)) as string[],
+    steps: JSON.parse(String(steps)) as Receipt['steps'],
+    error: error === null ? null : (JSON.parse(String(error)) as Receipt['error']),
+    ended,
+    receipt: receipt === null ? null : { bytes: receipt, signature, digest, previous, number },
+  } as HostResult
+}
