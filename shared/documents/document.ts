@@ -1,0 +1,40 @@
+import { createHash } from 'node:crypto'
+import { DeployError } from '../errors.ts'
+import type { Parser } from '../schema.ts'
+import { parseStrictJson, type JsonLimits } from './strict-json.ts'
+
+const defaultLimits: JsonLimits = { bytes: 64 * 1024 * 1024, depth: 32 }
+
+/** Lower-case hex. */
+export function sha256Hex(bytes: Uint8Array | string): string {
+  return createHash('sha256').update(bytes).digest('hex')
+}
+
+/** The one form of a document: keys sorted, no white space, a final newline. */
+export function encodeDocument(value: unknown): Buffer {
+  return Buffer.from(`${JSON.stringify(sorted(value))}\n`)
+}
+
+/**
+ * A document's value, parsed strictly and checked by its schema.
+ * @throws DeployError E_DOCUMENT_INVALID with the place of the first issue
+ */
+export function parseDocument<T>(
+  parser: Parser<T>,
+  bytes: Uint8Array,
+  what: string,
+  limits: JsonLimits = defaultLimits,
+): T {
+  const value = parseStrictJson(bytes, what, limits)
+  if (parser.check(value)) return value
+  const [issue] = parser.issues(value)
+  const why = issue ? `${issue.path || '/'} ${issue.message}` : 'it has the wrong shape'
+  throw new DeployError('E_DOCUMENT_INVALID', { what, why })
+}
+
+function sorted(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(sorted)
+  if (value === null || typeof value !== 'object') return value
+  const entries = Object.entries(value).map(([key, inner]) => [key, sorted(inner)] as const)
+  return Object.fromEntries(entries.sort(([a], [b]) => (a < b ? -1 : 1)))
+}
