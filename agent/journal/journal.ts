@@ -1,0 +1,201 @@
+import { DeployError } from '../../shared/errors.ts'
+import type { DeploymentEvent } from '../../shared/wire/api.ts'
+import { received, type Deployment, type Ending } from '../activate/machine.ts'
+import { openDatabase, type Db } from './database.ts'
+
+export type ServiceRow = { name: string; seq: number; active: string | null; previous: string | null }
+
+/** An accepted order, as the journal keeps it. `who` is a person's or key's name, for messages. */
+export type Begin = {
+  opId: string
+  service: string
+  seq: number
+  action: string
+  release: string
+  prev: string | null
+  began: string
+  bootId: string
+  who: string
+  order: Buffer
+  signatures: string[]
+}
+
+export type Entry = Begin & { life: Deployment; ended: string | null }
+
+export type ReceiptRow = { number: number; opId: string; bytes: Buffer; signature: string; digest: string }
+
+type Row = Record<string, string | number | Buffer | null>
+
+/**
+ * The host's own record. Each method is one transaction, durable when it returns; a state is written
+ * here before its effect, so that whatever dies, the next start knows what to finish or undo.
+ */
+export class Journal implements Disposable {
+  readonly #db: Db
+
+  constructor(file: string) {
+    this.#db = openDatabase(file)
+  }
+
+  service(name: string): ServiceRow {
+    const row = this.#db
+      .prepare<unknown[], ServiceRow>('SELECT name, seq, active, previous FROM services WHERE name = ?')
+      .get(name)
+    return row ?? { name, seq: 0, active: null, previous: null }
+  }
+
+  services(): ServiceRow[] {
+    return this.#db.prepare<unknown[], ServiceRow>('SELECT * FROM services ORDER BY name').all()
+  }
+
+  /**
+   * Begins a deployment if its order is the next one: no lock, since of two orders one comes first.
+   * @throws DeployError E_ORDER_REPLAYED, E_BUSY, E_ORDER_SEQ, E_ORDER_PREV; then nothing is changed
+   */
+  begin(order: Begin): Entry {
+    this.#db.transaction(() => this.#begin(order)).immediate()
+    return { ...order, life: received, ended: null }
+  }
+
+  #begin(order: Begin) {
+    const known = this.#db.prepare('SELECT 1 FROM deployments WHERE op_id = ?').get(order.opId)
+    if (known) throw new DeployError('E_ORDER_REPLAYED', { opId: order.opId })
+    const busy = this.unfinished().find(({ service }) => service === order.service)
+    if (busy)
+      throw new DeployError('E_BUSY', { service: order.service, opId: busy.opId, state: busy.life.state })
+    const { seq, active } = this.service(order.service)
+    if (order.seq !== seq + 1)
+      throw new DeployError('E_ORDER_SEQ', {
+        expected: seq + 1,
+        given: order.seq,
+        who: this.#whoWas(order.service),
+      })
+    if (order.prev !== active)
+      throw new DeployError('E_ORDER_PREV', {
+        expected: active ?? 'nothing',
+        given: order.prev ?? 'nothing',
+        who: this.#whoWas(order.service),
+      })
+    this.#db
+      .prepare(
+        'INSERT INTO services VALUES (?, ?, NULL, NULL) ON CONFLICT (name) DO UPDATE SET seq = excluded.seq',
+      )
+      .run(order.service, order.seq)
+    this.#db
+      .prepare(
+        `INSERT INTO deployments VALUES (@opId, @service, @seq, @action, @release, @prev, @began, @bootId, @who,
+         @order, @signatures, @state, @life, NULL)`,
+      )
+      .run({
+        ...order,
+        signatures: JSON.stringify(order.signatures),
+        state: received.state,
+        life: JSON.stringify(received),
+      })
+  }
+
+  #whoWas(service: string): string {
+    const last = this.#db
+      .prepare<unknown[], { who: string; began: string }>(
+        'SELECT who, began FROM deployments WHERE service = ? ORDER BY seq DESC LIMIT 1',
+      )
+      .get(service)
+    return last ? `The last order was ${last.who}'s, at ${last.began}.` : ''
+  }
+
+  /** Records the next state of a deployment that has not ended. */
+  advance(opId: string, life: Deployment): void {
+    const { changes } = this.#db
+      .prepare('UPDATE deployments SET state = ?, life = ? WHERE op_id = ? AND ended IS NULL')
+      .run(life.state, JSON.stringify(life), opId)
+    if (changes !== 1) throw new DeployError('E_STORE', { why: `there is no open deployment ${opId}` })
+  }
+
+  /** Ends a deployment: its last state, what runs now, and the signed receipt, all or nothing. */
+  end(
+    opId: string,
+    life: Deployment & { state: Ending },
+    ended: string,
+    receipt: Omit<ReceiptRow, 'opId'>,
+  ): void {
+    const conclude = this.#db.transaction(() => {
+      this.advance(opId, life)
+      this.#db.prepare('UPDATE deployments SET ended = ? WHERE op_id = ?').run(ended, opId)
+      if (life.state === 'committed')
+        this.#db
+          .prepare(
+            `UPDATE services SET previous = active, active = (SELECT release FROM deployments WHERE op_id = @opId)
+             WHERE name = (SELECT service FROM deployments WHERE op_id = @opId)`,
+          )
+          .run({ opId })
+      this.#db
+        .prepare('INSERT INTO receipts VALUES (@number, @opId, @bytes, @signature, @digest)')
+        .run({ ...receipt, opId })
+    })
+    conclude.immediate()
+  }
+
+  /** What a starting agent has to finish or undo, oldest first. */
+  unfinished(): Entry[] {
+    const rows = this.#db
+      .prepare<unknown[], Row>('SELECT * FROM deployments WHERE ended IS NULL ORDER BY rowid')
+      .all()
+    return rows.map(entryOf)
+  }
+
+  /** Newest first, below sequence number `before`. */
+  history(service: string, before: number, limit: number): Entry[] {
+    const rows = this.#db
+      .prepare<unknown[], Row>(
+        'SELECT * FROM deployments WHERE service = ? AND seq < ? ORDER BY seq DESC LIMIT ?',
+      )
+      .all(service, before, limit)
+    return rows.map(entryOf)
+  }
+
+  /** Appends an event and gives it its number, from 1. */
+  addEvent(opId: string, at: string, type: string, data: Record<string, unknown>): DeploymentEvent {
+    const row = this.#db
+      .prepare<unknown[], { n: number }>(
+        `INSERT INTO events SELECT @opId, coalesce(max(n), 0) + 1, @at, @type, @data FROM events WHERE op_id = @opId
+         RETURNING n`,
+      )
+      .get({ opId, at, type, data: JSON.stringify(data) })
+    return { n: row?.n ?? 0, at, type, data }
+  }
+
+  eventsAfter(opId: string, after: number): DeploymentEvent[] {
+    const rows = this.#db
+      .prepare<unknown[], Row>('SELECT n, at, type, data FROM events WHERE op_id = ? AND n > ? ORDER BY n')
+      .all(opId, after)
+    return rows.map(
+      (row) => ({ ...row, data: JSON.parse(String(row['data'])) as unknown }) as DeploymentEvent,
+    )
+  }
+
+  lastReceipt(): ReceiptRow | null {
+    const row = this.#db
+      .prepare<unknown[], ReceiptRow>(
+        'SELECT number, op_id AS opId, bytes, signature, digest FROM receipts ORDER BY number DESC LIMIT 1',
+      )
+      .get()
+    return row ?? null
+  }
+
+  [Symbol.dispose](): void {
+    this.#db.close()
+  }
+}
+
+// The rows come from our own STRICT tables, so their types are those of the columns.
+function entryOf(row: Row): Entry {
+  const { op_id: opId, boot_id: bootId, order_bytes: order, signatures, life, state: _state, ...rest } = row
+  return {
+    ...rest,
+    opId,
+    bootId,
+    order,
+    signatures: JSON.parse(String(signatures)) as string[],
+    life: JSON.parse(String(life)) as Deployment,
+  } as Entry
+}
