@@ -21,7 +21,7 @@ module.exports = {
       to: { dependencyTypes: ['core'] },
     },
     door('one-door-ssh2', 'ssh2', '^(controller/transport/|agent/ssh/|shared/sshsig/)'),
-    door('one-door-sqlite', 'better-sqlite3', '^(agent/journal/|controller/history/)'),
+    door('one-door-sqlite', 'better-sqlite3', '^shared/database[.]ts$'),
     door('one-door-fastify', 'fastify', '^(agent/api/|controller/server/)'),
   ],
   options: { doNotFollow: { path: 'node_modules' }, tsPreCompilationDeps: true, tsConfig: { fileName: 'tsconfig.json' }, moduleSystems: ['es6', 'cjs'] },

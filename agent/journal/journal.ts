@@ -1,7 +1,8 @@
 import { DeployError } from '../../shared/errors.ts'
 import type { DeploymentEvent } from '../../shared/wire/api.ts'
 import { received, type Deployment, type Ending } from '../activate/machine.ts'
-import { openDatabase, type Db } from './database.ts'
+import { openDatabase, type Db } from '../../shared/database.ts'
+import { migrations } from './migrations.ts'
 
 export type ServiceRow = { name: string; seq: number; active: string | null; previous: string | null }
 
@@ -34,7 +35,7 @@ export class Journal implements Disposable {
   readonly #db: Db
 
   constructor(file: string) {
-    this.#db = openDatabase(file)
+    this.#db = openDatabase(file, migrations)
   }
 
   service(name: string): ServiceRow {

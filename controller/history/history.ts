@@ -1,5 +1,6 @@
 import type { Receipt } from '../../shared/formats/receipt.ts'
-import { openDatabase, type Db } from './database.ts'
+import { openDatabase, type Db } from '../../shared/database.ts'
+import { migrations } from './migrations.ts'
 
 /** One order that this controller signed, on all its hosts. */
 export type Push = {
@@ -45,7 +46,7 @@ export class History implements Disposable {
   readonly #db: Db
 
   constructor(file: string) {
-    this.#db = openDatabase(file)
+    this.#db = openDatabase(file, migrations)
   }
 
   /** Written before the order is sent, so that a push that dies can be found again. */

@@ -1,10 +1,5 @@
-import Database from 'better-sqlite3'
-import { DeployError } from '../../shared/errors.ts'
-
-export type Db = Database.Database
-
 /** Applied in order; the number of those applied is the file's user_version. Never edit one that shipped. */
-const migrations: readonly string[] = [
+export const migrations: readonly string[] = [
   `CREATE TABLE pushes (
      op_id TEXT PRIMARY KEY, at TEXT NOT NULL, action TEXT NOT NULL, service TEXT NOT NULL,
      environment TEXT NOT NULL, release TEXT NOT NULL, version TEXT NOT NULL, commit_id TEXT,
@@ -25,28 +20,3 @@ const migrations: readonly string[] = [
    ) STRICT;
    CREATE TABLE manifests (digest TEXT PRIMARY KEY, bytes BLOB NOT NULL, signatures TEXT NOT NULL) STRICT;`,
 ]
-
-/**
- * Opens the controller's history, creating or migrating it.
- * @throws DeployError E_INTERNAL when the file cannot be made durable
- */
-export function openDatabase(file: string): Db {
-  const db = new Database(file, { timeout: 2_000 })
-  db.pragma('journal_mode = WAL')
-  db.pragma('synchronous = FULL')
-  db.pragma('foreign_keys = ON')
-  migrate(db)
-  // Before a first read the pragma reports what was asked for, whatever is in force.
-  if (db.pragma('synchronous', { simple: true }) !== 2)
-    throw new DeployError('E_INTERNAL', { detail: `${file} is not synchronous` })
-  return db
-}
-
-function migrate(db: Db) {
-  const apply = db.transaction(() => {
-    const done = Number(db.pragma('user_version', { simple: true }))
-    for (const sql of migrations.slice(done)) db.exec(sql)
-    db.pragma(`user_version = ${migrations.length}`)
-  })
-  apply.immediate()
-}
