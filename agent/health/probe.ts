@@ -1,0 +1,147 @@
+import { spawn } from 'node:child_process'
+import { request } from 'node:http'
+import { connect } from 'node:net'
+import { serviceDefaults, type ProbeSpec } from '../../shared/formats/service-spec.ts'
+
+/** Where a service's socket is bound: a TCP address or a Unix path. */
+export type Address = { host: string; port: number } | { path: string }
+
+export type ProbeContext = {
+  /** By the socket's name in run.sockets. */
+  addresses: Readonly<Record<string, Address>>
+  cwd: string
+  env: Readonly<Record<string, string>>
+}
+
+/** `detail` is one sentence for people; `body` is the start of the answer, for a failed probe's report. */
+export type ProbeAnswer = { ok: boolean; detail: string; ms: number; body: string }
+
+type Verdict = Omit<ProbeAnswer, 'ms'>
+type Of<T extends ProbeSpec['type']> = Extract<ProbeSpec, { type: T }>
+
+const maxBodyBytes = 64 * 1024
+const shownBodyChars = 512
+
+/** Asks once. Never throws: whatever goes wrong is an answer. */
+export async function probeOnce(probe: ProbeSpec, context: ProbeContext): Promise<ProbeAnswer> {
+  const began = performance.now()
+  const seconds = probe.timeoutSeconds ?? serviceDefaults.probeTimeoutSeconds
+  const signal = AbortSignal.timeout(seconds * 1000)
+  const verdict = await ask(probe, context, signal).catch((error: unknown): Verdict => {
+    const why = error instanceof Error ? error.message : String(error)
+    const detail = signal.aborted ? `no answer within ${seconds} s` : why
+    return { ok: false, detail: `${nameOf(probe)}: ${detail}`, body: '' }
+  })
+  return { ...verdict, ms: performance.now() - began }
+}
+
+function ask(probe: ProbeSpec, context: ProbeContext, signal: AbortSignal): Promise<Verdict> {
+  if (probe.type === 'http') return askHttp(probe, context, signal)
+  if (probe.type === 'tcp') return askTcp(probe, context, signal)
+  return askCommand(probe, context, signal)
+}
+
+const nameOf = (probe: ProbeSpec) =>
+  probe.type === 'command'
+    ? probe.argv.join(' ')
+    : `${probe.type} ${'path' in probe ? (probe.path ?? '') : ''}`.trim()
+
+function addressOf(context: ProbeContext, socket: string | undefined): Address {
+  const address = socket === undefined ? Object.values(context.addresses)[0] : context.addresses[socket]
+  if (!address) throw new Error(`there is no socket ${socket ?? 'at all'}`)
+  return address
+}
+
+/** A service listening on every address is asked on loopback. */
+function target(address: Address) {
+  if ('path' in address) return { socketPath: address.path }
+  const host = address.host === '0.0.0.0' ? '127.0.0.1' : address.host === '::' ? '::1' : address.host
+  return { host, port: address.port }
+}
+
+async function askHttp(probe: Of<'http'>, context: ProbeContext, signal: AbortSignal): Promise<Verdict> {
+  const path = probe.path ?? '/'
+  const options = { headers: probe.headers, agent: false as const, signal }
+  const outgoing =
+    probe.url === undefined
+      ? request({ ...options, ...target(addressOf(context, probe.socket)), path })
+      : request(new URL(path, probe.url), options)
+  const { status, body } = await new Promise<{ status: number; body: string }>((resolve, reject) => {
+    outgoing.once('error', reject)
+    outgoing.once('response', (response) => {
+      let body = ''
+      response.setEncoding('utf8').on('error', reject)
+      response.on('data', (chunk: string) =>
+        body.length < maxBodyBytes ? (body += chunk) : outgoing.destroy(),
+      )
+      response.once('close', () => resolve({ status: response.statusCode ?? 0, body }))
+    })
+    outgoing.end()
+  })
+  signal.throwIfAborted()
+  const goodStatus = probe.status === undefined ? status >= 200 && status < 400 : status === probe.status
+  const goodBody = probe.body === undefined || body.includes(probe.body)
+  const missing = goodBody ? '' : `, without ${JSON.stringify(probe.body)} in its body`
+  return {
+    ok: goodStatus && goodBody,
+    detail: `http ${path}: ${status}${missing}`,
+    body: body.slice(0, shownBodyChars),
+  }
+}
+
+async function askTcp(probe: Of<'tcp'>, context: ProbeContext, signal: AbortSignal): Promise<Verdict> {
+  const address =
+    probe.port === undefined
+      ? addressOf(context, probe.socket)
+      : { host: probe.host ?? '127.0.0.1', port: probe.port }
+  const { socketPath: path, ...tcp } = { socketPath: undefined, ...target(address) }
+  const socket = path === undefined ? connect(tcp as { host: string; port: number }) : connect({ path })
+  const abort = () => socket.destroy(new Error('too late'))
+  signal.addEventListener('abort', abort)
+  try {
+    await new Promise<void>((resolve, reject) => socket.once('connect', resolve).once('error', reject))
+    return { ok: true, detail: 'tcp: it accepts connections', body: '' }
+  } finally {
+    signal.removeEventListener('abort', abort)
+    socket.destroy()
+  }
+}
+
+async function askCommand(
+  probe: Of<'command'>,
+  context: ProbeContext,
+  signal: AbortSignal,
+): Promise<Verdict> {
+  const [command = '', ...args] = probe.argv
+  // A process group of its own, so that what the command started ends with it.
+  const child = spawn(command, args, {
+    cwd: context.cwd,
+    env: { PATH: process.env['PATH'], ...context.env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+    detached: true,
+  })
+  const kill = () => child.pid !== undefined && killGroup(child.pid)
+  signal.addEventListener('abort', kill)
+  let body = ''
+  for (const stream of [child.stdout, child.stderr])
+    stream.setEncoding('utf8').on('data', (chunk: string) => (body = (body + chunk).slice(-shownBodyChars)))
+  try {
+    const status = await new Promise<string>((resolve, reject) => {
+      child.once('error', reject)
+      child.once('close', (code, killed) => resolve(killed ?? String(code)))
+    })
+    signal.throwIfAborted()
+    return { ok: status === '0', detail: `${probe.argv.join(' ')}: ended with ${status}`, body }
+  } finally {
+    signal.removeEventListener('abort', kill)
+  }
+}
+
+function killGroup(pid: number) {
+  try {
+    process.kill(-pid, 'SIGKILL')
+  } catch (error) {
+    // It ended by itself in the meantime.
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
+  }
+}
