@@ -6,7 +6,7 @@ import { fingerprintOf, publicKeyLine } from './public-key.ts'
 import type { Signer } from './signer.ts'
 import { wireString } from './wire.ts'
 
-const { parseKey, generateKeyPairSync } = ssh2.utils
+const { parseKey } = ssh2.utils
 type ParsedKey = Exclude<ReturnType<typeof parseKey>, Error>
 
 /**
@@ -18,12 +18,6 @@ export async function keyFileSigner(path: string, askPassphrase?: () => Promise<
     throw new DeployError('E_KEY_MISSING', { path }, { cause })
   })
   return signerOf(await unlock(path, text, askPassphrase), path)
-}
-
-/** A new key pair: the private half in OpenSSH's format, the public one as a line. */
-export function generateKey(comment: string): { privateKey: string; publicKey: string } {
-  const { private: privateKey, public: publicKey } = generateKeyPairSync('ed25519', { comment })
-  return { privateKey, publicKey }
 }
 
 async function unlock(path: string, text: string, askPassphrase?: () => Promise<string>): Promise<ParsedKey> {

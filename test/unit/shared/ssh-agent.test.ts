@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { namespaces } from '../../../shared/formats/namespaces.ts'
-import { generateKey } from '../../../shared/sshsig/key-file.ts'
+import { generateKey } from '../../../shared/sshsig/generate-key.ts'
 import { agentSigner, listAgentKeys } from '../../../shared/sshsig/ssh-agent.ts'
 import { verifySignature } from '../../../shared/sshsig/verify.ts'
 

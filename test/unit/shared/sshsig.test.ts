@@ -3,7 +3,10 @@ import { execFileSync, spawnSync } from 'node:child_process'
 import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { generateKey, keyFileSigner } from '../../../shared/sshsig/key-file.ts'
+import { generateKey } from '../../../shared/sshsig/generate-key.ts'
+import { keyFileSigner } from '../../../shared/sshsig/key-file.ts'
+import ssh2 from 'ssh2'
+import { publicKeyLine } from '../../../shared/sshsig/public-key.ts'
 import { verifySignature } from '../../../shared/sshsig/verify.ts'
 import { namespaces } from '../../../shared/formats/namespaces.ts'
 
@@ -110,4 +113,20 @@ t.test('a key that is missing, public or of another kind is named', async (t) =>
   await t.rejects(keyFileSigner(join(dir, 'public')), { code: 'E_KEY_UNREADABLE' })
   writeFileSync(join(dir, 'garbage'), 'garbage')
   await t.rejects(keyFileSigner(join(dir, 'garbage')), { code: 'E_KEY_UNREADABLE' })
+})
+
+t.test('every key we generate can be read back, whatever its comment and its bytes are', async (t) => {
+  const broken: number[] = []
+  for (let index = 0; index < 2_000; index++) {
+    const key = generateKey('c'.repeat(index % 9))
+    const parsed = ssh2.utils.parseKey(key.privateKey)
+    const line = parsed instanceof Error ? '' : publicKeyLine(parsed.getPublicSSH())
+    if (!line || !key.publicKey.startsWith(line)) broken.push(index)
+  }
+  t.same(broken, [])
+})
+
+t.test('ssh-keygen reads the keys we generate', { skip: noKeygen }, async (t) => {
+  const listed = execFileSync('ssh-keygen', ['-y', '-f', keyPath], { encoding: 'utf8' })
+  t.equal(listed.trim(), generated.publicKey)
 })

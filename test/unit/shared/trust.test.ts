@@ -6,7 +6,8 @@ import { encodeDocument } from '../../../shared/documents/document.ts'
 import { openRoot, signersOf } from '../../../shared/documents/trust.ts'
 import { namespaces } from '../../../shared/formats/namespaces.ts'
 import type { Root } from '../../../shared/formats/root.ts'
-import { generateKey, keyFileSigner } from '../../../shared/sshsig/key-file.ts'
+import { generateKey } from '../../../shared/sshsig/generate-key.ts'
+import { keyFileSigner } from '../../../shared/sshsig/key-file.ts'
 
 const dir = mkdtempSync(join(tmpdir(), 'deployctl-trust-'))
 t.teardown(() => rmSync(dir, { recursive: true }))

@@ -4,7 +4,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { judgeHostKey, knownKeyTypes, parseKnownHosts } from '../../../../controller/transport/known-hosts.ts'
-import { generateKey } from '../../../../shared/sshsig/key-file.ts'
+import { generateKey } from '../../../../shared/sshsig/generate-key.ts'
 
 const newKey = () => generateKey('host').publicKey.split(' ')[1] ?? ''
 const [mine, other] = [newKey(), newKey()]
