@@ -3,7 +3,14 @@ import { Compile } from 'typebox/compile'
 
 export { Type, type Static, type TSchema }
 
-export type Issue = { path: string; message: string; keyword: string }
+/** `at` is where in the schema the rule stands, `params` what the rule says, both as JSON Schema has them. */
+export type Issue = {
+  path: string
+  message: string
+  keyword: string
+  at: string
+  params: Record<string, unknown>
+}
 
 export type Parser<T> = {
   /** The value when it fits the schema; nothing is coerced and no unknown key is dropped. */
@@ -20,7 +27,13 @@ export function parserOf<S extends TSchema>(schema: S): Parser<Static<S>> {
     issues: (value) =>
       [...validator.Errors(value)]
         .filter((error) => error.keyword !== 'boolean')
-        .map((error) => ({ path: error.instancePath, message: error.message, keyword: error.keyword })),
+        .map(({ instancePath, message, keyword, schemaPath, params }) => ({
+          path: instancePath,
+          message,
+          keyword,
+          at: schemaPath,
+          params: params as Record<string, unknown>,
+        })),
   }
 }
 

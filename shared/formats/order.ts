@@ -1,10 +1,13 @@
 import { Strict, Type, type Static } from '../schema.ts'
+import { SocketSpec } from './service-spec.ts'
 import { Challenge, Digest, EnvName, FleetId, Instant, Name, OpId, Seconds } from './names.ts'
 
 /** Runtime configuration of an environment; its digest stands in the order. Never secrets. */
 export const Environment = Strict({
   name: Name,
   env: Type.Record(EnvName, Type.String({ maxLength: 32_768 }), { maxProperties: 256 }),
+  /** Where this environment's sockets listen instead of where the release says. */
+  sockets: Type.Optional(Type.Array(SocketSpec, { maxItems: 16 })),
 })
 export type Environment = Static<typeof Environment>
 

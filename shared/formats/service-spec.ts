@@ -1,4 +1,4 @@
-import { Strict, Type, type Static } from '../schema.ts'
+import { Strict, Type, type Static, type TSchema } from '../schema.ts'
 import { EnvName, Name, Seconds } from './names.ts'
 
 const Argv = Type.Array(Type.String({ minLength: 1, maxLength: 4096, pattern: '^[^\\u0000]*$' }), {
@@ -7,31 +7,64 @@ const Argv = Type.Array(Type.String({ minLength: 1, maxLength: 4096, pattern: '^
 })
 const Port = Type.Integer({ minimum: 0, maximum: 65_535 })
 
+/** The same schema with a description, which the documentation and editors show. */
+export const described = <S extends TSchema>(schema: S, description: string): S => ({
+  ...schema,
+  description,
+})
+
 /** A listening socket that the host owns and passes to the service as fd 3 and up (LISTEN_FDS). */
 export const SocketSpec = Strict({
   name: Name,
-  /** TCP address to listen on; with `port`. Port 0 lets the host pick one, for tests. */
-  host: Type.Optional(Type.String({ minLength: 1, maxLength: 253, default: '0.0.0.0' })),
-  port: Type.Optional(Port),
-  /** Or a Unix socket, by absolute path. */
-  path: Type.Optional(Type.String({ pattern: '^/[^\\u0000]+$', maxLength: 107 })),
+  host: Type.Optional(
+    Type.String({
+      minLength: 1,
+      maxLength: 253,
+      description: 'Address to listen on; 0.0.0.0 when left out.',
+    }),
+  ),
+  port: Type.Optional(
+    Type.Integer({ minimum: 0, maximum: 65_535, description: 'TCP port; 0 lets the host pick one.' }),
+  ),
+  path: Type.Optional(
+    Type.String({
+      pattern: '^/[^\\u0000]+$',
+      maxLength: 107,
+      description: 'Or a Unix socket, by absolute path, instead of host and port.',
+    }),
+  ),
 })
 export type SocketSpec = Static<typeof SocketSpec>
 
 export const RunSpec = Strict({
-  /** Command line; relative to the release's directory. */
-  argv: Argv,
-  /** Names of the environment variables the service needs; the values belong to the environment. */
-  env: Type.Optional(Type.Array(EnvName, { maxItems: 256, uniqueItems: true })),
-  sockets: Type.Optional(Type.Array(SocketSpec, { maxItems: 16 })),
-  /** Sent to ask the service to end; SIGKILL follows after `seconds`. */
-  stop: Type.Optional(
-    Strict({
-      signal: Type.Optional(
-        Type.Union([Type.Literal('SIGTERM'), Type.Literal('SIGINT'), Type.Literal('SIGQUIT')]),
-      ),
-      seconds: Type.Optional(Seconds),
+  argv: described(Argv, "Command line, run in the release's directory; no shell."),
+  env: Type.Optional(
+    Type.Array(EnvName, {
+      maxItems: 256,
+      uniqueItems: true,
+      description:
+        'Names of the environment variables the service needs; their values belong to the environment or the host.',
     }),
+  ),
+  sockets: Type.Optional(
+    Type.Array(SocketSpec, {
+      maxItems: 16,
+      description:
+        'Listening sockets that the host owns and passes as file descriptor 3 and up (LISTEN_FDS).',
+    }),
+  ),
+  stop: Type.Optional(
+    Strict(
+      {
+        signal: Type.Optional(
+          Type.Union([Type.Literal('SIGTERM'), Type.Literal('SIGINT'), Type.Literal('SIGQUIT')]),
+        ),
+        seconds: Type.Optional(Seconds),
+      },
+      {
+        description: 'The signal that asks the service to end (SIGTERM), and the seconds until SIGKILL (10).',
+      },
+    ),
   ),
 })
 export type RunSpec = Static<typeof RunSpec>
@@ -40,19 +73,20 @@ const probeTiming = { timeoutSeconds: Type.Optional(Seconds) }
 export const ProbeSpec = Type.Union([
   Strict({
     type: Type.Literal('http'),
-    /** Name of one of run.sockets, or an absolute http URL on the host itself. */
-    socket: Type.Optional(Name),
-    url: Type.Optional(Type.String({ pattern: '^http://', maxLength: 2048 })),
-    path: Type.Optional(Type.String({ pattern: '^/', maxLength: 2048 })),
+    socket: Type.Optional(described(Name, 'Name of one of run.sockets; the first when left out.')),
+    url: Type.Optional(
+      Type.String({ pattern: '^http://', maxLength: 2048, description: 'Or a URL as the host sees it.' }),
+    ),
+    path: Type.Optional(Type.String({ pattern: '^/', maxLength: 2048, description: '/ when left out.' })),
     headers: Type.Optional(
       Type.Record(Type.String({ pattern: '^[A-Za-z0-9-]{1,64}$' }), Type.String({ maxLength: 1024 }), {
         maxProperties: 32,
       }),
     ),
-    /** Accepted status; 200–399 when left out. */
-    status: Type.Optional(Type.Integer({ minimum: 100, maximum: 599 })),
-    /** Text that the body must contain. */
-    body: Type.Optional(Type.String({ maxLength: 1024 })),
+    status: Type.Optional(
+      Type.Integer({ minimum: 100, maximum: 599, description: 'Accepted status; 200–399 when left out.' }),
+    ),
+    body: Type.Optional(Type.String({ maxLength: 1024, description: 'Text that the body must contain.' })),
     ...probeTiming,
   }),
   Strict({
@@ -67,21 +101,29 @@ export const ProbeSpec = Type.Union([
 export type ProbeSpec = Static<typeof ProbeSpec>
 
 export const HealthSpec = Strict({
-  probes: Type.Optional(Type.Array(ProbeSpec, { maxItems: 16 })),
-  /** How often a probe is tried until it passes, and during the minimum healthy time. */
-  intervalSeconds: Type.Optional(Seconds),
-  /** All probes must have passed once within this time after the start. */
-  deadlineSeconds: Type.Optional(Seconds),
-  /** They must then stay good for this long. */
-  minHealthySeconds: Type.Optional(Seconds),
+  probes: Type.Optional(
+    Type.Array(ProbeSpec, { maxItems: 16, description: 'All must pass; http, tcp or command.' }),
+  ),
+  intervalSeconds: Type.Optional(described(Seconds, 'Time between two tries of the probes (0.2).')),
+  deadlineSeconds: Type.Optional(
+    described(Seconds, 'All probes must have passed within this time after the start (30).'),
+  ),
+  minHealthySeconds: Type.Optional(described(Seconds, 'They must then stay good for this long (1).')),
 })
 export type HealthSpec = Static<typeof HealthSpec>
 
 export const ActivationSpec = Strict({
-  /** `auto` lets the planner choose the gentlest strategy that is safe. */
-  strategy: Type.Optional(Type.Union([Type.Literal('auto'), Type.Literal('restart')])),
-  /** Without a confirm over a fresh connection within this time the host rolls back. */
-  confirmSeconds: Type.Optional(Seconds),
+  strategy: Type.Optional(
+    Type.Union([Type.Literal('auto'), Type.Literal('restart')], {
+      description: '`auto` lets the planner choose the gentlest strategy that is safe.',
+    }),
+  ),
+  confirmSeconds: Type.Optional(
+    described(
+      Seconds,
+      'Without a confirm over a fresh connection within this time the host rolls back (30).',
+    ),
+  ),
 })
 export type ActivationSpec = Static<typeof ActivationSpec>
 

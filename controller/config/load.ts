@@ -1,0 +1,91 @@
+import { access, readFile } from 'node:fs/promises'
+import { dirname, join, relative } from 'node:path'
+import { LineCounter, parseDocument } from 'yaml'
+import { DeployError } from '../../shared/errors.ts'
+import { parserOf } from '../../shared/schema.ts'
+import { diagnose } from './diagnose.ts'
+import { Config } from './schema.ts'
+
+export const configName = 'deploy.yaml'
+const parser = parserOf(Config)
+const maxBytes = 1024 * 1024
+
+/** A configuration and the directory it stands in; all its paths are relative to that. */
+export type Project = { file: string; dir: string; config: Config }
+
+/** Finds deploy.yaml in `dir` or above it. @throws DeployError E_CONFIG_MISSING, E_CONFIG_INVALID */
+export async function loadProject(dir: string): Promise<Project> {
+  const file = await findUp(dir)
+  const text = await readFile(file, 'utf8')
+  return { file, dir: dirname(file), config: parseConfig(text, relative(dir, file) || configName) }
+}
+
+/** @param name how the file is called in messages @throws DeployError E_CONFIG_INVALID */
+export function parseConfig(text: string, name: string): Config {
+  const lines = new LineCounter()
+  if (text.length > maxBytes) throw invalid(name, 1, 1, 'it is too large')
+  const document = parseDocument(text, { lineCounter: lines, uniqueKeys: true, merge: true })
+  const [error] = document.errors
+  if (error) {
+    const { line, col } = error.linePos?.[0] ?? { line: 1, col: 1 }
+    throw invalid(
+      name,
+      line,
+      col,
+      error.message.split('\n')[0]?.replace(/ at line \d+, column \d+:?$/, '') ?? '',
+    )
+  }
+  let value: unknown
+  try {
+    value = document.toJS({ maxAliasCount: 100 })
+  } catch (cause) {
+    throw invalid(name, 1, 1, cause instanceof Error ? cause.message : String(cause))
+  }
+  if (parser.check(value)) return checkReferences(value, name)
+  const { line, column, detail } = diagnose(parser.issues(value), Config, document, lines)
+  throw invalid(name, line, column, detail)
+}
+
+/** What a schema cannot say: names that must exist, and values that exclude each other. */
+function checkReferences(config: Config, name: string): Config {
+  const sockets = config.run.sockets ?? []
+  const names = new Set(sockets.map((socket) => socket.name))
+  if (names.size !== sockets.length) throw invalid(name, 1, 1, 'two of run.sockets have the same name')
+  for (const { name: socket, path, port } of sockets)
+    if ((path === undefined) === (port === undefined))
+      throw invalid(name, 1, 1, `the socket "${socket}" needs either a port or a path`)
+  for (const probe of config.health?.probes ?? []) {
+    if (probe.type === 'command') continue
+    const own = probe.type === 'http' ? probe.url : probe.port
+    if (probe.socket !== undefined && !names.has(probe.socket))
+      throw invalid(
+        name,
+        1,
+        1,
+        `a ${probe.type} probe names the socket "${probe.socket}", which is not in run.sockets`,
+      )
+    if (own === undefined && names.size === 0)
+      throw invalid(
+        name,
+        1,
+        1,
+        `a ${probe.type} probe needs a socket in run.sockets, or an address of its own`,
+      )
+  }
+  return config
+}
+
+const invalid = (file: string, line: number, column: number, detail: string) =>
+  new DeployError('E_CONFIG_INVALID', { file, line, column, detail })
+
+async function findUp(dir: string): Promise<string> {
+  for (let at = dir; ; at = dirname(at)) {
+    const file = join(at, configName)
+    const there = await access(file).then(
+      () => true,
+      () => false,
+    )
+    if (there) return file
+    if (at === dirname(at)) throw new DeployError('E_CONFIG_MISSING', { dir })
+  }
+}

@@ -1,0 +1,101 @@
+import { EnvName, Name, Seconds } from '../../shared/formats/names.ts'
+import {
+  ActivationSpec,
+  HealthSpec,
+  RunSpec,
+  SocketSpec,
+  described,
+} from '../../shared/formats/service-spec.ts'
+import { Strict, Type, type Static } from '../../shared/schema.ts'
+
+const Pattern = Type.String({ minLength: 1, maxLength: 1024 })
+const Patterns = (description: string) => Type.Optional(Type.Array(Pattern, { maxItems: 1000, description }))
+const Target = Type.String({
+  pattern: '^(?:[A-Za-z0-9._-]+@)?(?:\\[[0-9A-Fa-f:.]+\\]|[A-Za-z0-9._-]+)(?::[0-9]{1,5})?$',
+  maxLength: 320,
+})
+
+const Rollout = Strict({
+  parallel: Type.Optional(
+    Type.Integer({ minimum: 1, maximum: 100, description: 'How many hosts are worked on at once (8).' }),
+  ),
+  onUnreachable: Type.Optional(
+    Type.Union([Type.Literal('fail'), Type.Literal('skip')], {
+      description:
+        'A host that cannot be reached: `fail` before anything is switched anywhere (the default), or `skip` it.',
+    }),
+  ),
+})
+
+const Host = Type.Union([
+  described(Target, '`[user@]host[:port]`; the user is deployctl when left out.'),
+  Strict({
+    address: described(Target, '`[user@]host[:port]`; the user is deployctl when left out.'),
+    transport: Type.Optional(
+      Type.Union([Type.Literal('auto'), Type.Literal('ssh2'), Type.Literal('system')], {
+        description:
+          '`ssh2` speaks SSH itself, `system` runs your ssh; `auto` takes ssh2 unless your ssh settings need more.',
+      }),
+    ),
+    identity: Type.Optional(
+      Type.String({ minLength: 1, maxLength: 4096, description: 'Private key file to log in with.' }),
+    ),
+  }),
+])
+
+const EnvironmentConfig = Strict({
+  hosts: Type.Record(Name, Host, {
+    minProperties: 0,
+    maxProperties: 1000,
+    description: 'By the name each host has in this fleet.',
+  }),
+  env: Type.Optional(
+    Type.Record(EnvName, Type.Union([Type.String({ maxLength: 32_768 }), Type.Number(), Type.Boolean()]), {
+      maxProperties: 256,
+      description: 'Values of environment variables. Not for secrets: those stay in a file on the host.',
+    }),
+  ),
+  sockets: Type.Optional(
+    Type.Array(SocketSpec, { maxItems: 16, description: 'Where sockets listen here instead of as in run.' }),
+  ),
+  protected: Type.Optional(
+    Type.Boolean({ description: 'Ask before pushing there, and refuse files that are not committed.' }),
+  ),
+  confirmSeconds: Type.Optional(described(Seconds, 'Instead of activation.confirmSeconds.')),
+  rollout: Type.Optional(described(Rollout, 'Instead of the general rollout.')),
+})
+
+/** deploy.yaml. This schema is the check, the type, the documentation and what editors use. */
+export const Config = Strict(
+  {
+    service: described(Name, 'Name of the service on its hosts.'),
+    build: Type.Optional(
+      Strict({
+        command: Type.Optional(
+          Type.Array(Type.String({ minLength: 1, maxLength: 4096 }), {
+            minItems: 1,
+            maxItems: 64,
+            description: 'Run before the release is made, for example [npm, run, build].',
+          }),
+        ),
+        output: Type.Optional(
+          Type.String({
+            minLength: 1,
+            maxLength: 1024,
+            description: 'The directory that becomes the release; that of deploy.yaml when left out.',
+          }),
+        ),
+        include: Patterns('Only what fits one of these patterns (.gitignore syntax).'),
+        exclude: Patterns('Leave out what fits one of these patterns (.gitignore syntax).'),
+      }),
+    ),
+    run: RunSpec,
+    health: Type.Optional(HealthSpec),
+    activation: Type.Optional(ActivationSpec),
+    environments: Type.Record(Name, EnvironmentConfig, { minProperties: 1, maxProperties: 64 }),
+    rollout: Type.Optional(Rollout),
+  },
+  { title: 'deploy.yaml' },
+)
+export type Config = Static<typeof Config>
+export type HostConfig = Static<typeof Host>
