@@ -104,11 +104,23 @@ export const catalogue = {
     'Run the command again when nothing writes to the directory.',
   ),
 
+  E_SAVED_RELEASE: entry(
+    exit.usage,
+    'untouched',
+    '{dir} is not a release made by `deployctl build`: {why}.',
+    'Name the directory that `deployctl build` printed.',
+  ),
   E_KEY_MISSING: entry(
     exit.config,
     'untouched',
     'No signing key: {path} is not there.',
     'Run `deployctl init`, or name a key with --key.',
+  ),
+  E_NO_FLEET: entry(
+    exit.config,
+    'untouched',
+    'There is no fleet yet: {path} is not there.',
+    'Run `deployctl init`, or copy the fleet directory of a colleague.',
   ),
   E_KEY_UNREADABLE: entry(
     exit.config,

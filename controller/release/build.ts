@@ -1,0 +1,148 @@
+import { spawn } from 'node:child_process'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { encodeDocument, sha256Hex } from '../../shared/documents/document.ts'
+import { checkManifestPaths } from '../../shared/documents/path-rules.ts'
+import { DeployError } from '../../shared/errors.ts'
+import type { Manifest } from '../../shared/formats/manifest.ts'
+import { namespaces } from '../../shared/formats/namespaces.ts'
+import type { Signer } from '../../shared/sshsig/signer.ts'
+import type { Project } from '../config/load.ts'
+import { hashFiles } from './hash-files.ts'
+import { listFiles, type Listing } from './list-files.ts'
+import { StatCache } from './stat-cache.ts'
+import { gitFacts, packageVersion, versionOf, type GitFacts } from './version.ts'
+
+/** Where the content behind a digest is: a file's path, or the bytes themselves. */
+export type Content = { file: string; size: number } | { bytes: Buffer; size: number }
+
+export type Release = {
+  manifest: Manifest
+  /** The exact bytes that are signed, and their sha256: the release's name. */
+  bytes: Buffer
+  digest: string
+  signatures: string[]
+  /** By sha256. */
+  contents: ReadonlyMap<string, Content>
+}
+
+export type BuildOptions = {
+  fleet: string
+  signer: Signer
+  cacheDir: string
+  /** Goes into the provenance, as `deployctl/0.1.0`. */
+  builder: string
+  /** Instead of git's. */
+  version?: string
+  onOutput?: (text: string) => void
+}
+
+/** The file of a release that holds its version. */
+export const versionFile = '.deployctl-version'
+/** Without a commit there is no time that is the same on every machine. */
+const noTime = '1970-01-01T00:00:00.000Z'
+const lockfiles = [
+  'package-lock.json',
+  'pnpm-lock.yaml',
+  'yarn.lock',
+  'mix.lock',
+  'requirements.txt',
+  'go.sum',
+]
+
+/**
+ * Runs the build command, then makes and signs the release.
+ * @throws DeployError E_BUILD_FAILED, E_BUILD_OUTPUT_MISSING, E_BUILD_EMPTY, E_BUILD_FILE,
+ *   E_BUILD_CHANGED, E_PATH_UNSAFE, E_RELEASE_TOO_LARGE, and those of the signer
+ */
+export async function buildRelease(project: Project, options: BuildOptions): Promise<Release> {
+  const { config, dir } = project
+  const command = config.build?.command
+  if (command) await runBuild(command, dir, options.onOutput ?? (() => {}))
+  const root = join(dir, config.build?.output ?? '.')
+  const facts = gitFacts(dir)
+  const takenMs = Date.now()
+  const cache = await StatCache.open(options.cacheDir, root)
+  const listing = listFiles(root, config.build?.include, config.build?.exclude)
+  const files = await digests(root, listing, cache)
+  await cache.save(files, takenMs)
+  return assemble(project, root, { ...listing, files }, await facts, options)
+}
+
+async function digests(root: string, listing: Listing, cache: StatCache) {
+  const known = listing.files.map((file) => cache.digestOf(file))
+  const unread = listing.files.filter((_, index) => known[index] === null)
+  const fresh = await hashFiles(root, unread)
+  let next = 0
+  return listing.files.map((file, index) => ({ ...file, sha256: known[index] ?? fresh[next++] ?? '' }))
+}
+
+type Hashed = Omit<Listing, 'files'> & { files: (Listing['files'][number] & { sha256: string })[] }
+
+async function assemble(
+  { config, dir }: Project,
+  root: string,
+  { files, links, emptyDirs }: Hashed,
+  facts: GitFacts,
+  { fleet, signer, builder, version: given }: BuildOptions,
+): Promise<Release> {
+  const entries = files.map(({ path, mode, size, sha256 }) => ({ path, mode, size, sha256 }))
+  const content = sha256Hex(encodeDocument({ entries, links, emptyDirs }))
+  const version = given ?? versionOf(facts, content, await packageVersion(dir))
+  const versionBytes = Buffer.from(`${version}\n`)
+  const versionEntry = {
+    path: versionFile,
+    mode: '0644' as const,
+    size: versionBytes.length,
+    sha256: sha256Hex(versionBytes),
+  }
+  const manifest: Manifest = {
+    spec: 'deployctl/release/v1',
+    fleet,
+    service: config.service,
+    version,
+    created: facts?.committedAt ?? noTime,
+    files: [...entries, versionEntry].sort((a, b) =>
+      Buffer.compare(Buffer.from(a.path), Buffer.from(b.path)),
+    ),
+    links,
+    emptyDirs,
+    run: config.run,
+    health: config.health ?? {},
+    activation: config.activation ?? {},
+    minimumAgent: 1,
+    provenance: {
+      commit: facts?.commit ?? null,
+      dirty: facts?.dirty ?? false,
+      builder,
+      lockfile: await lockfileDigest(dir),
+    },
+  }
+  checkManifestPaths(manifest)
+  const bytes = encodeDocument(manifest)
+  const contents = new Map<string, Content>(
+    files.map(({ path, sha256, size }) => [sha256, { file: join(root, path), size }]),
+  )
+  contents.set(versionEntry.sha256, { bytes: versionBytes, size: versionBytes.length })
+  const signatures = [await signer.sign(namespaces.release, bytes)]
+  return { manifest, bytes, digest: sha256Hex(bytes), signatures, contents }
+}
+
+async function lockfileDigest(dir: string): Promise<string | null> {
+  for (const name of lockfiles) {
+    const bytes = await readFile(join(dir, name)).catch(() => null)
+    if (bytes) return sha256Hex(bytes)
+  }
+  return null
+}
+
+async function runBuild(command: readonly string[], cwd: string, onOutput: (text: string) => void) {
+  const [program = '', ...args] = command
+  const child = spawn(program, args, { cwd, stdio: ['ignore', 'pipe', 'pipe'] })
+  for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', onOutput)
+  const status = await new Promise<string>((resolve) => {
+    child.once('error', (error) => resolve(error.message))
+    child.once('close', (code, signal) => resolve(signal ?? String(code)))
+  })
+  if (status !== '0') throw new DeployError('E_BUILD_FAILED', { command: command.join(' '), status })
+}
