@@ -291,7 +291,7 @@ export const catalogue = {
     exit.aborted,
     'untouched',
     'Not enough disk space on {host}: {need} needed, {free} free under {path}.',
-    'Make room, or keep fewer releases (`releases.keep`), and push again.',
+    'Make room, or keep fewer releases (`keepReleases` in the agent’s settings), and push again.',
   ),
   E_INODES_FULL: entry(
     exit.aborted,
