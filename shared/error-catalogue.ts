@@ -385,6 +385,24 @@ export const catalogue = {
     'Run `deployctl history --verify` and look at the host.',
   ),
 
+  E_AGENT_RUNS: entry(
+    exit.config,
+    'untouched',
+    'Another agent answers on {path} already.',
+    'End that one first, or give this one another --dir.',
+  ),
+  E_AGENT_DOWN: entry(
+    exit.unreachable,
+    'untouched',
+    'The agent of {host} does not answer.',
+    'Start it on the host: `systemctl start deploy-agent`, or `deploy-agent serve`.',
+  ),
+  E_HOST_NOT_SET_UP: entry(
+    exit.config,
+    'untouched',
+    '{dir} is not the directory of a host.',
+    'Run `deploy-agent setup` there first: docs/hosts.md.',
+  ),
   E_CHECK_FAILED: entry(
     exit.aborted,
     'untouched',
@@ -414,6 +432,12 @@ export const catalogue = {
     'restored',
     'Nobody confirmed over a fresh connection within {seconds} s.',
     'The host may have cut itself off the network with this release; check what it changes.',
+  ),
+  E_CONFIRM_REFUSED: entry(
+    exit.refused,
+    'unknown',
+    'The confirm was refused: {why}.',
+    'The host goes back by itself when nobody confirms; `deployctl status` tells.',
   ),
   E_INTERRUPTED: entry(
     exit.rolledBack,

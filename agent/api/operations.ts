@@ -2,6 +2,8 @@ import type { Readable } from 'node:stream'
 import type {
   DeploymentEvent,
   Hello,
+  HistoryEntry,
+  LogLine,
   OrderRequest,
   ServiceState,
   UploadAnswer,
@@ -18,8 +20,8 @@ export type Caller = {
 /** What the agent can be asked to do; the routes only translate. */
 export type Operations = {
   hello(): Hello
-  services(): ServiceState[]
-  service(name: string): ServiceState
+  services(): Promise<ServiceState[]>
+  service(name: string): Promise<ServiceState>
   /** Takes a pack whose first frame is a signed manifest; gives what is still missing. */
   offer(service: string, pack: Readable): Promise<UploadAnswer>
   /** Takes more blobs of a release offered before. */
@@ -29,6 +31,6 @@ export type Operations = {
   confirm(opId: string, caller: Caller): void
   events(opId: string, after: number, signal: AbortSignal): AsyncIterable<DeploymentEvent>
   manifest(release: string): { manifest: string; signatures: string[] }
-  history(service: string, before: number, limit: number): unknown[]
-  logs(service: string, lines: number, follow: boolean, signal: AbortSignal): AsyncIterable<unknown>
+  history(service: string, before: number, limit: number): HistoryEntry[]
+  logs(service: string, lines: number, follow: boolean, signal: AbortSignal): AsyncIterable<LogLine>
 }

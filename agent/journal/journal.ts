@@ -1,12 +1,21 @@
 import { DeployError } from '../../shared/errors.ts'
+import type { Environment } from '../../shared/formats/order.ts'
 import type { DeploymentEvent } from '../../shared/wire/api.ts'
 import { received, type Deployment, type Ending } from '../activate/machine.ts'
 import { openDatabase, type Db } from '../../shared/database.ts'
 import { migrations } from './migrations.ts'
 
-export type ServiceRow = { name: string; seq: number; active: string | null; previous: string | null }
+/** `environment` and `slot` are those of the active release; all null until the first commit. */
+export type ServiceRow = {
+  name: string
+  seq: number
+  active: string | null
+  previous: string | null
+  environment: Environment | null
+  slot: 'a' | 'b' | null
+}
 
-/** An accepted order, as the journal keeps it. `who` is a person's or key's name, for messages. */
+/** An accepted order, as the journal keeps it. `who` is the signer's name, for messages. */
 export type Begin = {
   opId: string
   service: string
@@ -14,9 +23,12 @@ export type Begin = {
   action: string
   release: string
   prev: string | null
+  environment: Environment
+  slot: 'a' | 'b'
   began: string
   bootId: string
   who: string
+  fingerprint: string
   order: Buffer
   signatures: string[]
 }
@@ -33,20 +45,35 @@ type Row = Record<string, string | number | Buffer | null>
  */
 export class Journal implements Disposable {
   readonly #db: Db
+  readonly #makeRoom: () => void
 
-  constructor(file: string) {
+  /** @param makeRoom called when the disk is full, before the one further try */
+  constructor(file: string, makeRoom: () => void = () => {}) {
     this.#db = openDatabase(file, migrations)
+    this.#makeRoom = makeRoom
+  }
+
+  /** One durable transaction, tried again after ballast was thrown: a full disk must not stop a rollback. */
+  #write<T>(change: () => T): T {
+    const transaction = this.#db.transaction(change)
+    try {
+      return transaction.immediate()
+    } catch (error) {
+      if (!isFull(error)) throw error
+      this.#makeRoom()
+      return transaction.immediate()
+    }
   }
 
   service(name: string): ServiceRow {
-    const row = this.#db
-      .prepare<unknown[], ServiceRow>('SELECT name, seq, active, previous FROM services WHERE name = ?')
-      .get(name)
-    return row ?? { name, seq: 0, active: null, previous: null }
+    const row = this.#db.prepare<unknown[], Row>('SELECT * FROM services WHERE name = ?').get(name)
+    return row
+      ? serviceOf(row)
+      : { name, seq: 0, active: null, previous: null, environment: null, slot: null }
   }
 
   services(): ServiceRow[] {
-    return this.#db.prepare<unknown[], ServiceRow>('SELECT * FROM services ORDER BY name').all()
+    return this.#db.prepare<unknown[], Row>('SELECT * FROM services ORDER BY name').all().map(serviceOf)
   }
 
   /**
@@ -54,7 +81,7 @@ export class Journal implements Disposable {
    * @throws DeployError E_ORDER_REPLAYED, E_BUSY, E_ORDER_SEQ, E_ORDER_PREV; then nothing is changed
    */
   begin(order: Begin): Entry {
-    this.#db.transaction(() => this.#begin(order)).immediate()
+    this.#write(() => this.#begin(order))
     return { ...order, life: received, ended: null }
   }
 
@@ -79,16 +106,17 @@ export class Journal implements Disposable {
       })
     this.#db
       .prepare(
-        'INSERT INTO services VALUES (?, ?, NULL, NULL) ON CONFLICT (name) DO UPDATE SET seq = excluded.seq',
+        'INSERT INTO services VALUES (?, ?, NULL, NULL, NULL, NULL) ON CONFLICT (name) DO UPDATE SET seq = excluded.seq',
       )
       .run(order.service, order.seq)
     this.#db
       .prepare(
-        `INSERT INTO deployments VALUES (@opId, @service, @seq, @action, @release, @prev, @began, @bootId, @who,
-         @order, @signatures, @state, @life, NULL)`,
+        `INSERT INTO deployments VALUES (@opId, @service, @seq, @action, @release, @prev, @environment, @slot, @began,
+         @bootId, @who, @fingerprint, @order, @signatures, @state, @life, NULL)`,
       )
       .run({
         ...order,
+        environment: JSON.stringify(order.environment),
         signatures: JSON.stringify(order.signatures),
         state: received.state,
         life: JSON.stringify(received),
@@ -106,6 +134,10 @@ export class Journal implements Disposable {
 
   /** Records the next state of a deployment that has not ended. */
   advance(opId: string, life: Deployment): void {
+    this.#write(() => this.#advance(opId, life))
+  }
+
+  #advance(opId: string, life: Deployment) {
     const { changes } = this.#db
       .prepare('UPDATE deployments SET state = ?, life = ? WHERE op_id = ? AND ended IS NULL')
       .run(life.state, JSON.stringify(life), opId)
@@ -119,21 +151,20 @@ export class Journal implements Disposable {
     ended: string,
     receipt: Omit<ReceiptRow, 'opId'>,
   ): void {
-    const conclude = this.#db.transaction(() => {
-      this.advance(opId, life)
+    this.#write(() => {
+      this.#advance(opId, life)
       this.#db.prepare('UPDATE deployments SET ended = ? WHERE op_id = ?').run(ended, opId)
       if (life.state === 'committed')
         this.#db
           .prepare(
-            `UPDATE services SET previous = active, active = (SELECT release FROM deployments WHERE op_id = @opId)
-             WHERE name = (SELECT service FROM deployments WHERE op_id = @opId)`,
+            `UPDATE services SET previous = active, active = d.release, environment = d.environment, slot = d.slot
+             FROM deployments AS d WHERE d.op_id = @opId AND name = d.service`,
           )
           .run({ opId })
       this.#db
         .prepare('INSERT INTO receipts VALUES (@number, @opId, @bytes, @signature, @digest)')
         .run({ ...receipt, opId })
     })
-    conclude.immediate()
   }
 
   /** What a starting agent has to finish or undo, oldest first. */
@@ -156,12 +187,11 @@ export class Journal implements Disposable {
 
   /** Appends an event and gives it its number, from 1. */
   addEvent(opId: string, at: string, type: string, data: Record<string, unknown>): DeploymentEvent {
-    const row = this.#db
-      .prepare<unknown[], { n: number }>(
-        `INSERT INTO events SELECT @opId, coalesce(max(n), 0) + 1, @at, @type, @data FROM events WHERE op_id = @opId
+    const insert = this.#db.prepare<unknown[], { n: number }>(
+      `INSERT INTO events SELECT @opId, coalesce(max(n), 0) + 1, @at, @type, @data FROM events WHERE op_id = @opId
          RETURNING n`,
-      )
-      .get({ opId, at, type, data: JSON.stringify(data) })
+    )
+    const row = this.#write(() => insert.get({ opId, at, type, data: JSON.stringify(data) }))
     return { n: row?.n ?? 0, at, type, data }
   }
 
@@ -172,6 +202,15 @@ export class Journal implements Disposable {
     return rows.map(
       (row) => ({ ...row, data: JSON.parse(String(row['data'])) as unknown }) as DeploymentEvent,
     )
+  }
+
+  receiptOf(opId: string): ReceiptRow | null {
+    const row = this.#db
+      .prepare<unknown[], ReceiptRow>(
+        'SELECT number, op_id AS opId, bytes, signature, digest FROM receipts WHERE op_id = ?',
+      )
+      .get(opId)
+    return row ?? null
   }
 
   lastReceipt(): ReceiptRow | null {
@@ -188,11 +227,22 @@ export class Journal implements Disposable {
   }
 }
 
+const isFull = (error: unknown) => error instanceof Error && 'code' in error && error.code === 'SQLITE_FULL'
+
 // The rows come from our own STRICT tables, so their types are those of the columns.
+function serviceOf(row: Row): ServiceRow {
+  const { environment } = row
+  return {
+    ...row,
+    environment: environment && (JSON.parse(String(environment)) as Environment),
+  } as ServiceRow
+}
+
 function entryOf(row: Row): Entry {
-  const { op_id: opId, boot_id: bootId, order_bytes: order, signatures, life, state: _state, ...rest } = row
+  const { op_id: opId, boot_id: bootId, order_bytes: order, signatures, life, state: _, ...rest } = row
   return {
     ...rest,
+    environment: JSON.parse(String(row['environment'])) as Environment,
     opId,
     bootId,
     order,

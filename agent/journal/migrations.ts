@@ -1,12 +1,12 @@
 /** Applied in order; the number of those applied is the file's user_version. Never edit one that shipped. */
 export const migrations: readonly string[] = [
   `CREATE TABLE services (
-     name TEXT PRIMARY KEY, seq INTEGER NOT NULL, active TEXT, previous TEXT
+     name TEXT PRIMARY KEY, seq INTEGER NOT NULL, active TEXT, previous TEXT, environment TEXT, slot TEXT
    ) STRICT;
    CREATE TABLE deployments (
      op_id TEXT PRIMARY KEY, service TEXT NOT NULL REFERENCES services, seq INTEGER NOT NULL,
-     action TEXT NOT NULL, release TEXT NOT NULL, prev TEXT, began TEXT NOT NULL, boot_id TEXT NOT NULL,
-     who TEXT NOT NULL, order_bytes BLOB NOT NULL, signatures TEXT NOT NULL, state TEXT NOT NULL,
+     action TEXT NOT NULL, release TEXT NOT NULL, prev TEXT, environment TEXT NOT NULL, slot TEXT NOT NULL,
+     began TEXT NOT NULL, boot_id TEXT NOT NULL, who TEXT NOT NULL, fingerprint TEXT NOT NULL, order_bytes BLOB NOT NULL, signatures TEXT NOT NULL, state TEXT NOT NULL,
      life TEXT NOT NULL, ended TEXT, UNIQUE (service, seq)
    ) STRICT;
    CREATE TABLE events (

@@ -2,6 +2,7 @@ import { Environment } from '../../shared/formats/order.ts'
 import { Digest, Name, Seconds } from '../../shared/formats/names.ts'
 import { SocketSpec } from '../../shared/formats/service-spec.ts'
 import { Strict, Type, type Static } from '../../shared/schema.ts'
+import type { LogLine } from '../../shared/wire/api.ts'
 import type { Address } from '../health/probe.ts'
 
 export const Slot = Type.Union([Type.Literal('a'), Type.Literal('b')])
@@ -54,5 +55,3 @@ export type ServiceManager = {
   tail(service: string, lines: number): Promise<LogLine[]>
   follow(service: string, lines: number, signal: AbortSignal): AsyncIterable<LogLine>
 }
-
-export type LogLine = { at: string; slot: Slot; stream: 'out' | 'err' | 'supervisor'; line: string }

@@ -11,6 +11,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs'
+import { chmod, readFile, readdir, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
 import { DeployError } from '../../shared/errors.ts'
@@ -22,6 +23,8 @@ export type SavedManifest = { manifest: Manifest; bytes: Buffer; signatures: str
 
 /** Parsed manifests of large releases are tens of megabytes: only the ones in use are kept. */
 const parsedKept = 3
+/** What was uploaded this recently may be about to be ordered. */
+const recentMs = 24 * 60 * 60 * 1000
 /** Links made before others get a turn on the event loop. */
 const linksPerTurn = 500
 
@@ -40,9 +43,6 @@ export class Releases {
     this.#trees = join(dir, 'releases')
     this.#blobs = blobs
     for (const path of [this.#manifests, this.#trees]) mkdirSync(path, { recursive: true, mode: 0o755 })
-    for (const service of readdirSync(this.#trees))
-      for (const name of readdirSync(join(this.#trees, service)))
-        if (name.endsWith('.new')) removeTree(join(this.#trees, service, name))
   }
 
   /** Keeps a manifest whose signature the caller has verified. */
@@ -104,7 +104,7 @@ export class Releases {
     const tree = this.treeOf(service, digest)
     if (existsSync(tree)) return
     const fresh = `${tree}.new`
-    removeTree(fresh)
+    await removeTree(fresh)
     try {
       const dirs = makeDirs(fresh, manifest)
       await this.#link(fresh, manifest)
@@ -114,7 +114,7 @@ export class Releases {
       renameSync(fresh, tree)
       syncPath(dirname(tree))
     } catch (cause) {
-      removeTree(fresh)
+      await removeTree(fresh)
       const why = cause instanceof Error ? cause.message : String(cause)
       throw new DeployError('E_STORE', { why }, { cause })
     }
@@ -139,22 +139,25 @@ export class Releases {
   }
 
   /**
-   * Removes all trees, manifests and contents that nothing in `keep` needs.
+   * Removes the trees that are not in `keep`, and manifests and contents that neither `keep` nor a
+   * recent upload needs.
    * @param keep digests by service
    */
-  prune(keep: ReadonlyMap<string, ReadonlySet<string>>): void {
-    const kept = new Set([...keep.values()].flatMap((digests) => [...digests]))
+  async prune(keep: ReadonlyMap<string, ReadonlySet<string>>): Promise<void> {
     for (const service of readdirSync(this.#trees))
-      for (const digest of this.staged(service))
-        if (!keep.get(service)?.has(digest)) removeTree(this.treeOf(service, digest))
+      for (const name of readdirSync(join(this.#trees, service)))
+        if (!keep.get(service)?.has(name.replace(/\.new$/, '')))
+          await removeTree(join(this.#trees, service, name))
+    const kept = new Set([...keep.values()].flatMap((digests) => [...digests]))
     const needed = new Set<string>()
     for (const name of readdirSync(this.#manifests)) {
+      const file = join(this.#manifests, name)
       const [digest = ''] = name.split('.')
-      if (!kept.has(digest)) {
-        rmSync(join(this.#manifests, name), { force: true })
+      if (!kept.has(digest) && Date.now() - statSync(file).mtimeMs > recentMs) {
+        rmSync(file, { force: true })
         this.#parsed.delete(digest)
       } else if (name.endsWith('.json')) {
-        const { files } = JSON.parse(readFileSync(join(this.#manifests, name), 'utf8')) as Manifest
+        const { files } = JSON.parse(await readFile(file, 'utf8')) as Manifest
         for (const { sha256 } of files) needed.add(sha256)
       }
     }
@@ -181,13 +184,13 @@ function makeDirs(tree: string, { files, links, emptyDirs }: Manifest): string[]
 }
 
 /** A tree's directories are read-only, so they are opened first. */
-function removeTree(tree: string): void {
+async function removeTree(tree: string): Promise<void> {
   if (!existsSync(tree)) return
-  const open = (dir: string) => {
-    chmodSync(dir, 0o755)
-    for (const entry of readdirSync(dir, { withFileTypes: true }))
-      if (entry.isDirectory()) open(join(dir, entry.name))
+  const open = async (dir: string) => {
+    await chmod(dir, 0o755)
+    for (const entry of await readdir(dir, { withFileTypes: true }))
+      if (entry.isDirectory()) await open(join(dir, entry.name))
   }
-  open(tree)
-  rmSync(tree, { recursive: true, force: true })
+  await open(tree)
+  await rm(tree, { recursive: true, force: true })
 }

@@ -11,12 +11,7 @@ export const Environment = Strict({
 })
 export type Environment = Static<typeof Environment>
 
-export const OrderAction = Type.Union([
-  Type.Literal('deploy'),
-  Type.Literal('rollback'),
-  Type.Literal('stop'),
-  Type.Literal('start'),
-])
+export const OrderAction = Type.Union([Type.Literal('deploy'), Type.Literal('rollback')])
 export type OrderAction = Static<typeof OrderAction>
 
 export const OrderHost = Strict({

@@ -37,6 +37,10 @@ export const ServiceState = Strict({
     }),
     { maxItems: 2 },
   ),
+  /** Where its sockets listen, by name: `127.0.0.1:8080` or a path. */
+  addresses: Type.Record(Name, Type.String({ maxLength: 300 }), { maxProperties: 64 }),
+  /** The deployment that is under way. */
+  deploying: Type.Union([Strict({ opId: OpId, state: Type.String({ maxLength: 32 }) }), Type.Null()]),
   challenge: Challenge,
 })
 export type ServiceState = Static<typeof ServiceState>
@@ -66,4 +70,31 @@ export const DeploymentEvent = Strict({
 })
 export type DeploymentEvent = Static<typeof DeploymentEvent>
 
-export const ConfirmRequest = Strict({ opId: OpId })
+/** One of a host's deployments, with all that proves it; GET /v1/services/:service/history. */
+export const HistoryEntry = Strict({
+  opId: OpId,
+  seq: Type.Integer({ minimum: 1 }),
+  action: Type.String({ maxLength: 32 }),
+  release: Digest,
+  version: Type.Union([Type.String({ maxLength: 128 }), Type.Null()]),
+  state: Type.String({ maxLength: 32 }),
+  began: Type.String({ maxLength: 32 }),
+  ended: Type.Union([Type.String({ maxLength: 32 }), Type.Null()]),
+  who: Type.String({ maxLength: 128 }),
+  fingerprint: Type.String({ maxLength: 128 }),
+  order: Type.String({ maxLength: 1024 * 1024 }),
+  signatures: Signatures,
+  receipt: Type.Union([
+    Strict({ bytes: Type.String({ maxLength: 1024 * 1024 }), signature: Type.String({ maxLength: 4096 }) }),
+    Type.Null(),
+  ]),
+})
+export type HistoryEntry = Static<typeof HistoryEntry>
+
+export const LogLine = Strict({
+  at: Type.String({ maxLength: 32 }),
+  slot: Type.Union([Type.Literal('a'), Type.Literal('b')]),
+  stream: Type.Union([Type.Literal('out'), Type.Literal('err'), Type.Literal('supervisor')]),
+  line: Type.String({ maxLength: 64 * 1024 }),
+})
+export type LogLine = Static<typeof LogLine>

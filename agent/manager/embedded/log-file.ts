@@ -1,6 +1,6 @@
 import { closeSync, fstatSync, mkdirSync, openSync, renameSync, writeSync } from 'node:fs'
 import { dirname } from 'node:path'
-import type { LogLine } from '../manager.ts'
+import type { LogLine } from '../../../shared/wire/api.ts'
 
 const maxFileBytes = 8 * 1024 * 1024
 const maxLineChars = 8 * 1024

@@ -1,6 +1,6 @@
 import { closeSync, existsSync, fstatSync, openSync, readFileSync, readSync } from 'node:fs'
 import { setTimeout } from 'node:timers/promises'
-import type { LogLine } from '../manager.ts'
+import type { LogLine } from '../../../shared/wire/api.ts'
 
 const pollMs = 150
 const chunkBytes = 64 * 1024

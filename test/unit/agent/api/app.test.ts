@@ -14,6 +14,8 @@ const state = {
   version: null,
   environment: null,
   instances: [],
+  addresses: {},
+  deploying: null,
   challenge: digest,
 }
 
@@ -30,8 +32,8 @@ function recorded(overrides: Partial<Operations> = {}) {
       receiptKey: 'ssh-ed25519 AAAA',
       now: '',
     }),
-    services: () => [state],
-    service: () => state,
+    services: async () => [state],
+    service: async () => state,
     async offer(service, pack) {
       calls.push(['offer', service, await text(pack)])
       return { release: digest, missing: [], state }
@@ -47,7 +49,10 @@ function recorded(overrides: Partial<Operations> = {}) {
       throw new DeployError('E_STORE', { why: 'the disk is gone' })
     },
     manifest: () => ({ manifest: '{}', signatures: [] }),
-    history: (service, before, limit) => [calls.push(['history', service, before, limit])],
+    history: (service, before, limit) => {
+      calls.push(['history', service, before, limit])
+      return []
+    },
     async *logs() {},
     ...overrides,
   }

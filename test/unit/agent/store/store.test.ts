@@ -7,6 +7,7 @@ import {
   readdirSync,
   readlinkSync,
   statSync,
+  utimesSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -171,7 +172,10 @@ t.test('pruning removes what nothing needs and keeps what something does', async
     releases.save(digest, { manifest, bytes: Buffer.from(JSON.stringify(manifest)), signatures: ['s'] })
     await releases.stage('shop', digest, manifest)
   }
-  releases.prune(new Map([['shop', new Set(['d2'])]]))
+  const longAgo = new Date(Date.now() - 48 * 60 * 60 * 1000)
+  for (const name of readdirSync(join(dir, 'manifests')))
+    utimesSync(join(dir, 'manifests', name), longAgo, longAgo)
+  await releases.prune(new Map([['shop', new Set(['d2'])]]))
   t.same(releases.staged('shop'), ['d2'])
   t.same([...blobs.all()].sort(), [sha('two'), sha('shared')].sort())
   t.equal(releases.find('d1'), null)

@@ -1,0 +1,326 @@
+import { EventEmitter, once } from 'node:events'
+import { setTimeout as delay } from 'node:timers/promises'
+import { sha256Hex } from '../../shared/documents/document.ts'
+import { DeployError, asDeployError } from '../../shared/errors.ts'
+import type { Manifest } from '../../shared/formats/manifest.ts'
+import { planActivation, type Plan } from '../../shared/plan/planner.ts'
+import type { DeploymentEvent } from '../../shared/wire/api.ts'
+import { watchHealth } from '../health/watch.ts'
+import type { ProbeAnswer, ProbeContext } from '../health/probe.ts'
+import type { Host } from '../host.ts'
+import type { Entry, Journal } from '../journal/journal.ts'
+import type { InstanceSpec, ServiceManager } from '../manager/manager.ts'
+import type { Releases } from '../store/releases.ts'
+import { checkStaged } from './checks.ts'
+import { instanceSpec } from './instance-spec.ts'
+import { isEnding, recover, transition, type Effect, type Event, type Step } from './machine.ts'
+import { Receipts } from './receipts.ts'
+import { restart } from './strategy.ts'
+
+/** Time that does not jump: a deadline must survive a clock that is set, and end with the boot. */
+export type Clock = { bootId: string; uptimeMs(): number; now(): string }
+
+export type RunnerParts = {
+  host: Host
+  journal: Journal
+  releases: Releases
+  manager: ServiceManager
+  clock: Clock
+  /** Called when a deployment has ended; pruning waits until then. */
+  onEnded: () => void
+}
+
+/** One deployment while it is carried out. */
+type Running = {
+  entry: Entry
+  confirmSeconds: number
+  plan: Plan
+  /** Connection that brought the order; null after a restart of the agent, when any is another. */
+  connection: string | null
+  confirmed: AbortController
+  steps: { step: string; ms: number }[]
+  lastAnswers: readonly ProbeAnswer[]
+}
+
+const logLinesShown = 20
+const probationPollMs = 500
+
+/** Takes deployments through their states: journal first, then the effect. */
+export class Runner {
+  readonly #parts: RunnerParts
+  readonly #receipts: Receipts
+  readonly #running = new Map<string, Running>()
+  readonly #news = new EventEmitter().setMaxListeners(0)
+
+  constructor(parts: RunnerParts) {
+    this.#parts = parts
+    this.#receipts = new Receipts(parts.host, parts.journal)
+  }
+
+  /** Carries out a deployment that the journal has accepted. */
+  begin(entry: Entry, requested: 'auto' | 'restart', confirmSeconds: number, connection: string): void {
+    const running = this.#admit(entry, requested, confirmSeconds, connection)
+    const step = transition(entry.life, { type: 'begin' })
+    this.#tell(running, 'accepted', { service: entry.service, release: entry.release, ...running.plan })
+    if (step) void this.#carryOn(running, step)
+  }
+
+  /** Finishes or undoes what an agent that died left behind; returns when all of it has a result or waits. */
+  async recover(): Promise<void> {
+    const { journal, manager, clock } = this.#parts
+    for (const entry of journal.unfinished()) {
+      const running = this.#admit(entry, 'auto', 0, null)
+      const { instances } = await manager.status(entry.service)
+      const step = recover(entry.life, {
+        sameBoot: entry.bootId === clock.bootId,
+        newReleaseRuns: instances.some(
+          ({ release, state }) => release === entry.release && state === 'running',
+        ),
+        monotonicMs: clock.uptimeMs(),
+      })
+      this.#tell(running, 'recovered', { found: entry.life.state })
+      if (step) void this.#carryOn(running, step)
+    }
+  }
+
+  #admit(
+    entry: Entry,
+    requested: 'auto' | 'restart',
+    confirmSeconds: number,
+    connection: string | null,
+  ): Running {
+    const { journal, releases } = this.#parts
+    const { active, environment } = journal.service(entry.service)
+    const next = releases.find(entry.release)?.manifest
+    const plan: Plan = next
+      ? planActivation({
+          previous: active === null ? null : (releases.find(active)?.manifest ?? null),
+          next,
+          isEnvironmentChanged: JSON.stringify(environment) !== JSON.stringify(entry.environment),
+          requested,
+        })
+      : { strategy: 'none', reasons: ['the release is not on the host'] }
+    const running: Running = {
+      entry,
+      confirmSeconds,
+      plan,
+      connection,
+      confirmed: new AbortController(),
+      steps: [],
+      lastAnswers: [],
+    }
+    this.#running.set(entry.opId, running)
+    return running
+  }
+
+  async #carryOn(running: Running, first: Step): Promise<void> {
+    const { journal } = this.#parts
+    const { entry } = running
+    for (let step: Step | null = first; step;) {
+      const { next, effect }: Step = step
+      entry.life = next
+      if (isEnding(next.state)) return this.#conclude(running)
+      journal.advance(entry.opId, next)
+      this.#tell(running, 'state', { state: next.state, ...(next.failure && { why: next.failure.message }) })
+      const began = performance.now()
+      const event = await this.#attempt(running, effect)
+      running.steps.push({ step: next.state, ms: Math.round(performance.now() - began) })
+      step = transition(entry.life, event)
+    }
+  }
+
+  async #attempt(running: Running, effect: Effect): Promise<Event> {
+    try {
+      return await this.#perform(running, effect)
+    } catch (error) {
+      const failure =
+        effect === 'roll-back' ? rollbackFailure(running.entry.service, error) : asDeployError(error)
+      await this.#tellEvidence(running)
+      return { type: 'failed', failure: { code: failure.code, message: failure.message } }
+    }
+  }
+
+  async #perform(running: Running, effect: Effect): Promise<Event> {
+    const { releases, manager } = this.#parts
+    const { entry } = running
+    switch (effect) {
+      case 'stage':
+        await releases.stage(entry.service, entry.release, this.#manifest(entry.release))
+        return { type: 'staged' }
+      case 'check':
+        checkStaged(
+          this.#manifest(entry.release),
+          releases.treeOf(entry.service, entry.release),
+          this.#next(entry).env,
+        )
+        return { type: 'checked' }
+      case 'switch':
+        return { type: 'switch' }
+      case 'start':
+        await restart.switchTo(manager, entry.service, this.#next(entry))
+        return { type: 'switched' }
+      case 'probe':
+        await this.#awaitHealth(running, this.#next(entry))
+        return { type: 'healthy', confirmBy: this.#parts.clock.uptimeMs() + running.confirmSeconds * 1000 }
+      case 'await-confirm':
+        return this.#awaitConfirm(running)
+      case 'roll-back': {
+        const before = this.#previous(entry)
+        await restart.switchTo(manager, entry.service, before)
+        if (before) await this.#awaitHealth(running, before)
+        return { type: 'rolled-back' }
+      }
+      case 'conclude':
+        throw new Error('an ended deployment has no further effect')
+    }
+  }
+
+  #manifest(digest: string): Manifest {
+    const saved = this.#parts.releases.find(digest)
+    if (!saved) throw new DeployError('E_RELEASE_UNKNOWN', { release: digest, service: 'any service' })
+    return saved.manifest
+  }
+
+  #next({ service, release, environment, slot }: Entry): InstanceSpec {
+    const { host, releases } = this.#parts
+    return instanceSpec(
+      host.dir,
+      this.#manifest(release),
+      release,
+      releases.treeOf(service, release),
+      environment,
+      slot,
+    )
+  }
+
+  /** What ran before, as it ran; null when nothing did. */
+  #previous({ service }: Entry): InstanceSpec | null {
+    return this.activeSpec(service)
+  }
+
+  /** The committed release of a service, ready to be started. */
+  activeSpec(service: string): InstanceSpec | null {
+    const { host, releases, journal } = this.#parts
+    const { active, environment, slot } = journal.service(service)
+    if (active === null || environment === null || slot === null) return null
+    return instanceSpec(
+      host.dir,
+      this.#manifest(active),
+      active,
+      releases.treeOf(service, active),
+      environment,
+      slot,
+    )
+  }
+
+  #awaitHealth(running: Running, spec: InstanceSpec): Promise<void> {
+    const { manager } = this.#parts
+    const context = async (): Promise<ProbeContext> => {
+      const { addresses } = await manager.status(spec.service)
+      return { addresses, cwd: spec.cwd, env: spec.env }
+    }
+    return watchHealth({
+      health: this.#manifest(spec.release).health,
+      context,
+      ended: () => this.#howEnded(spec),
+      onAnswers: (answers) => (running.lastAnswers = answers),
+    })
+  }
+
+  async #howEnded({ service, release }: InstanceSpec): Promise<string | null> {
+    const { instances } = await this.#parts.manager.status(service)
+    const one = instances.find((instance) => instance.release === release)
+    if (!one) return 'it is gone'
+    return one.restarts > 0 || one.state !== 'running' ? (one.lastEnd ?? one.state) : null
+  }
+
+  /** Until somebody confirms, the time is over, or the service ends. */
+  async #awaitConfirm({ entry, confirmed, confirmSeconds }: Running): Promise<Event> {
+    const { clock } = this.#parts
+    const spec = this.#next(entry)
+    while (!confirmed.signal.aborted && clock.uptimeMs() < (entry.life.confirmBy ?? 0)) {
+      const how = await this.#howEnded(spec)
+      if (how !== null)
+        throw new DeployError('E_SERVICE_START', { why: `it ended (${how}) before it was confirmed` })
+      await delay(probationPollMs, undefined, { signal: confirmed.signal }).catch(() => {})
+    }
+    if (confirmed.signal.aborted) return { type: 'confirmed' }
+    throw new DeployError('E_CONFIRM_TIMEOUT', { seconds: confirmSeconds })
+  }
+
+  /**
+   * Proof that the controller can still reach this host.
+   * @throws DeployError E_CONFIRM_REFUSED
+   */
+  confirm(opId: string, connection: string): void {
+    const running = this.#running.get(opId)
+    const refuse = (why: string) => new DeployError('E_CONFIRM_REFUSED', { why })
+    if (!running) throw refuse('there is no such deployment under way')
+    if (running.entry.life.state !== 'probation')
+      throw refuse(`it is ${running.entry.life.state}, not in probation`)
+    if (running.connection === connection) throw refuse('it came over the connection that brought the order')
+    running.confirmed.abort()
+  }
+
+  async #conclude(running: Running): Promise<void> {
+    const { journal, clock, onEnded } = this.#parts
+    const { entry, plan, steps } = running
+    const { life } = entry
+    if (!isEnding(life.state)) return
+    const { active } = journal.service(entry.service)
+    await this.#receipts.conclude(
+      { ...life, state: life.state },
+      {
+        opId: entry.opId,
+        order: sha256Hex(entry.order),
+        service: entry.service,
+        release: entry.release,
+        active: life.state === 'committed' ? entry.release : active,
+        strategy: plan.strategy,
+        reasons: plan.reasons,
+        error: life.failure,
+        began: entry.began,
+        ended: clock.now(),
+        steps,
+      },
+    )
+    const receipt = journal.receiptOf(entry.opId)
+    this.#tell(running, 'receipt', {
+      result: life.state,
+      receipt: receipt?.bytes.toString() ?? '',
+      signature: receipt?.signature ?? '',
+    })
+    this.#running.delete(entry.opId)
+    onEnded()
+  }
+
+  /** The last answers and log lines: what a person needs to see why. */
+  async #tellEvidence(running: Running) {
+    const { service } = running.entry
+    const log = await this.#parts.manager.tail(service, logLinesShown).catch(() => [])
+    const answers = running.lastAnswers.filter(({ ok }) => !ok).map(({ detail, body }) => ({ detail, body }))
+    this.#tell(running, 'evidence', { answers, log: log.map(({ stream, line }) => `${stream} ${line}`) })
+  }
+
+  #tell({ entry }: Running, type: string, data: Record<string, unknown>) {
+    this.#parts.journal.addEvent(entry.opId, this.#parts.clock.now(), type, data)
+    this.#news.emit(entry.opId)
+  }
+
+  /** All events after number `after`, then those that come, to the receipt. */
+  async *events(opId: string, after: number, signal: AbortSignal): AsyncIterable<DeploymentEvent> {
+    const { journal } = this.#parts
+    let last = after
+    while (!signal.aborted) {
+      const isOver = !this.#running.has(opId)
+      const more = journal.eventsAfter(opId, last)
+      for (const event of more) yield event
+      last = more.at(-1)?.n ?? last
+      if (isOver) return
+      if (more.length === 0) await once(this.#news, opId, { signal }).catch(() => {})
+    }
+  }
+}
+
+const rollbackFailure = (service: string, cause: unknown) =>
+  new DeployError('E_ROLLBACK_FAILED', { service, why: asDeployError(cause).message }, { cause })

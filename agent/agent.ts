@@ -1,0 +1,245 @@
+import { readFileSync } from 'node:fs'
+import { uptime } from 'node:os'
+import { parseDocument, encodeDocument, sha256Hex } from '../shared/documents/document.ts'
+import { signersOf } from '../shared/documents/trust.ts'
+import { DeployError } from '../shared/errors.ts'
+import { Order } from '../shared/formats/order.ts'
+import { parserOf } from '../shared/schema.ts'
+import { apiVersion, type HistoryEntry, type OrderRequest, type ServiceState } from '../shared/wire/api.ts'
+import { Runner, type Clock } from './activate/runner.ts'
+import type { Caller, Operations } from './api/operations.ts'
+import type { Address } from './health/probe.ts'
+import { hostPaths, type Host } from './host.ts'
+import { Journal, type Entry } from './journal/journal.ts'
+import type { ServiceManager } from './manager/manager.ts'
+import { Blobs } from './store/blobs.ts'
+import { receivePack } from './store/receive.ts'
+import { Releases } from './store/releases.ts'
+import { Ballast } from './store/space.ts'
+import { Challenges } from './trust/challenges.ts'
+import { acceptOrder } from './trust/decide.ts'
+import { agentVersion } from './version.ts'
+
+const orderParser = parserOf(Order)
+
+export const systemClock: Clock = {
+  bootId: readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim(),
+  uptimeMs: () => uptime() * 1000,
+  now: () => new Date().toISOString(),
+}
+
+/** The agent of one host: what the routes call. */
+export class Agent implements Operations {
+  readonly #host: Host
+  readonly #journal: Journal
+  readonly #blobs: Blobs
+  readonly #releases: Releases
+  readonly #manager: ServiceManager
+  readonly #runner: Runner
+  readonly #ballast: Ballast
+  readonly #clock: Clock
+  readonly #challenges = new Challenges()
+  #pruning: Promise<void> = Promise.resolve()
+
+  constructor(host: Host, manager: ServiceManager, clock: Clock = systemClock) {
+    this.#host = host
+    this.#manager = manager
+    this.#clock = clock
+    this.#ballast = new Ballast(host.dir)
+    this.#ballast.restore()
+    this.#journal = new Journal(hostPaths(host.dir).journal, () => this.#ballast.drop())
+    this.#blobs = new Blobs(host.dir)
+    this.#releases = new Releases(host.dir, this.#blobs)
+    const onEnded = () => void this.#prune()
+    const [journal, releases] = [this.#journal, this.#releases]
+    this.#runner = new Runner({ host, manager, clock, journal, releases, onEnded })
+  }
+
+  /** Brings the host to a whole state: unfinished deployments are ended, committed services run. */
+  async start(): Promise<void> {
+    await this.#runner.recover()
+    const busy = new Set(this.#journal.unfinished().map(({ service }) => service))
+    for (const { name, active } of this.#journal.services()) {
+      if (busy.has(name) || active === null) continue
+      const { instances } = await this.#manager.status(name)
+      const spec = instances.some(({ release }) => release === active) ? null : this.#runner.activeSpec(name)
+      if (spec) await this.#manager.start(spec)
+    }
+  }
+
+  hello() {
+    const { name, root, signer } = this.#host
+    return {
+      api: apiVersion,
+      agent: agentVersion,
+      host: name,
+      fleet: root.fleet,
+      epoch: root.epoch,
+      receiptKey: signer.publicKey,
+      now: this.#clock.now(),
+    }
+  }
+
+  services(): Promise<ServiceState[]> {
+    return Promise.all(this.#journal.services().map(({ name }) => this.service(name)))
+  }
+
+  async service(name: string): Promise<ServiceState> {
+    const { instances, addresses } = await this.#manager.status(name)
+    const { seq, active, previous, environment } = this.#journal.service(name)
+    const open = this.#journal.unfinished().find(({ service }) => service === name)
+    return {
+      service: name,
+      seq,
+      active,
+      previous,
+      version: active === null ? null : (this.#releases.find(active)?.manifest.version ?? null),
+      environment: environment && sha256Hex(encodeDocument(environment)),
+      instances: instances.map(({ slot, release, state, restarts }) => ({ slot, release, state, restarts })),
+      addresses: Object.fromEntries(
+        Object.entries(addresses).map(([key, value]) => [key, addressText(value)]),
+      ),
+      deploying: open ? { opId: open.opId, state: open.life.state } : null,
+      challenge: this.#challenges.issue(name),
+    }
+  }
+
+  offer(service: string, pack: Parameters<Operations['offer']>[1]) {
+    return this.#receive(service, null, pack)
+  }
+
+  upload(service: string, release: string, pack: Parameters<Operations['offer']>[1]) {
+    return this.#receive(service, release, pack)
+  }
+
+  async #receive(service: string, known: string | null, pack: Parameters<Operations['offer']>[1]) {
+    const store = { host: this.#host, blobs: this.#blobs, releases: this.#releases }
+    const { manifest, digest } = await receivePack(store, service, known, pack)
+    const missing = this.#releases
+      .missing(manifest)
+      .map(({ sha256 }) => ({ sha256, have: this.#blobs.partialSize(sha256) }))
+    return { release: digest, missing, state: await this.service(service) }
+  }
+
+  order(request: OrderRequest, caller: Caller): string {
+    const bytes = Buffer.from(request.order)
+    const [signer] = signersOf('order', bytes, request.signatures, this.#host.root)
+    const order = parseDocument(orderParser, bytes, 'order')
+    const { root, name } = this.#host
+    const own = acceptOrder(order, {
+      host: name,
+      fleet: root.fleet,
+      epoch: root.epoch,
+      now: this.#clock.now(),
+      isFresh: (service, challenge) => this.#challenges.isFresh(service, challenge),
+    })
+    const { environment } = request
+    const isSame = environment.name === order.environment.name
+    if (!isSame || sha256Hex(encodeDocument(environment)) !== order.environment.digest)
+      throw new DeployError('E_ENVIRONMENT_DIGEST')
+    this.#checkRelease(order)
+    const entry = this.#journal.begin({
+      opId: order.opId,
+      service: order.service,
+      seq: own.seq,
+      action: order.action,
+      release: order.release,
+      prev: own.prev,
+      environment,
+      slot: this.#journal.service(order.service).slot === 'a' ? 'b' : 'a',
+      began: this.#clock.now(),
+      bootId: this.#clock.bootId,
+      who: signer?.owner ?? '?',
+      fingerprint: signer?.fingerprint ?? '?',
+      order: bytes,
+      signatures: request.signatures,
+    })
+    this.#challenges.consume(order.service)
+    this.#runner.begin(entry, order.strategy, order.confirmSeconds, caller.connection)
+    return order.opId
+  }
+
+  #checkRelease({ release, service }: Order) {
+    const saved = this.#releases.find(release)
+    if (!saved) throw new DeployError('E_RELEASE_UNKNOWN', { release: release.slice(0, 12), service })
+    const { manifest } = saved
+    if (manifest.service !== service)
+      throw new DeployError('E_WRONG_SERVICE', { what: 'release', other: manifest.service, own: service })
+    const missing = this.#releases.missing(manifest).length
+    if (missing > 0) throw new DeployError('E_RELEASE_INCOMPLETE', { missing })
+  }
+
+  confirm(opId: string, caller: Caller): void {
+    this.#runner.confirm(opId, caller.connection)
+  }
+
+  events(opId: string, after: number, signal: AbortSignal) {
+    return this.#runner.events(opId, after, signal)
+  }
+
+  manifest(release: string) {
+    const saved = this.#releases.find(release)
+    if (!saved)
+      throw new DeployError('E_RELEASE_UNKNOWN', { release: release.slice(0, 12), service: 'any service' })
+    return { manifest: saved.bytes.toString(), signatures: saved.signatures }
+  }
+
+  history(service: string, before: number, limit: number): HistoryEntry[] {
+    return this.#journal.history(service, before, limit).map((entry) => this.#historyEntry(entry))
+  }
+
+  #historyEntry(entry: Entry): HistoryEntry {
+    const { opId, seq, action, release, began, ended, who, fingerprint, signatures } = entry
+    const receipt = this.#journal.receiptOf(opId)
+    return {
+      opId,
+      seq,
+      action,
+      release,
+      version: this.#releases.find(release)?.manifest.version ?? null,
+      state: entry.life.state,
+      began,
+      ended,
+      who,
+      fingerprint,
+      order: entry.order.toString(),
+      signatures,
+      receipt: receipt && { bytes: receipt.bytes.toString(), signature: receipt.signature },
+    }
+  }
+
+  logs(service: string, lines: number, follow: boolean, signal: AbortSignal) {
+    if (follow) return this.#manager.follow(service, lines, signal)
+    return this.#tail(service, lines)
+  }
+
+  async *#tail(service: string, lines: number) {
+    yield* await this.#manager.tail(service, lines)
+  }
+
+  /** After a deployment, never in it: removing ten thousand files takes a second. */
+  #prune(): Promise<void> {
+    this.#pruning = this.#pruning
+      .then(async () => {
+        const keep = new Map<string, Set<string>>()
+        const open = this.#journal.unfinished()
+        for (const { name, active, previous } of this.#journal.services()) {
+          const newest = this.#releases.staged(name).slice(0, this.#host.keepReleases)
+          const busy = open.filter(({ service }) => service === name).map(({ release }) => release)
+          keep.set(name, new Set([...newest, ...busy, ...[active, previous].filter((one) => one !== null)]))
+        }
+        await this.#releases.prune(keep)
+        this.#ballast.restore()
+      })
+      // What is left over now is removed the next time.
+      .catch((error: unknown) => console.error('prune:', error))
+    return this.#pruning
+  }
+}
+
+const addressText = (address: Address) =>
+  'path' in address
+    ? address.path
+    : address.host.includes(':')
+      ? `[${address.host}]:${address.port}`
+      : `${address.host}:${address.port}`

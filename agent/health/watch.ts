@@ -1,0 +1,39 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import { DeployError } from '../../shared/errors.ts'
+import { serviceDefaults, type HealthSpec } from '../../shared/formats/service-spec.ts'
+import { probeOnce, type ProbeAnswer, type ProbeContext } from './probe.ts'
+import { judgeHealth, type Watch } from './watch.decide.ts'
+
+export type WatchOptions = {
+  health: HealthSpec
+  context: () => Promise<ProbeContext>
+  /** How the instance ended; null while it runs. */
+  ended: () => Promise<string | null>
+  onAnswers?: (answers: readonly ProbeAnswer[]) => void
+}
+
+/**
+ * Returns when the service has been healthy for its minimum time.
+ * @throws DeployError E_SERVICE_START when it ends, E_PROBE_FAILED when it is not healthy in time
+ */
+export async function watchHealth({ health, context, ended, onAnswers }: WatchOptions): Promise<void> {
+  const began = performance.now()
+  const seconds = { ...serviceDefaults, ...health }
+  const limits = {
+    deadlineMs: seconds.deadlineSeconds * 1000,
+    minHealthyMs: seconds.minHealthySeconds * 1000,
+  }
+  let watch: Watch = { goodSinceMs: null }
+  for (;;) {
+    const around = await context()
+    const answers = await Promise.all((health.probes ?? []).map((probe) => probeOnce(probe, around)))
+    onAnswers?.(answers)
+    const how = await ended()
+    const verdict = judgeHealth(watch, { atMs: performance.now() - began, ended: how, answers }, limits)
+    if (verdict.verdict === 'healthy') return
+    if (verdict.verdict === 'failed')
+      throw new DeployError(how === null ? 'E_PROBE_FAILED' : 'E_SERVICE_START', { why: verdict.why })
+    watch = verdict.watch
+    await delay(seconds.intervalSeconds * 1000)
+  }
+}
