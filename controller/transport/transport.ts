@@ -1,0 +1,17 @@
+import type { Duplex } from 'node:stream'
+
+/** One authenticated SSH connection to a host. */
+export type Connection = {
+  /** A new channel to the subsystem `deployctl`. @throws DeployError E_SSH_SUBSYSTEM, E_CONNECTION_LOST */
+  openChannel(): Promise<Duplex>
+  close(): void
+  /** Bytes on the wire so far, of this side's making and the other's. */
+  bytes(): { sent: number; received: number }
+}
+
+/** What a connection may ask of a person; each is absent when there is nobody. */
+export type Asking = {
+  /** Whether to trust a host's key that was never seen; it is then remembered. */
+  trustKey?: (host: string, type: string, fingerprint: string) => Promise<boolean>
+  passphrase?: (path: string) => Promise<string>
+}
