@@ -226,6 +226,12 @@ export const catalogue = {
     'The order {opId} was carried out already.',
     'Push again; an order can be used once only.',
   ),
+  E_ORDER_LOST: entry(
+    exit.aborted,
+    'untouched',
+    'The order never reached {host}: the connection broke before.',
+    'Push again.',
+  ),
   E_BUSY: entry(
     exit.refused,
     'untouched',

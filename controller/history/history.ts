@@ -97,6 +97,18 @@ export class History implements Disposable {
     return rows.map(resultOf)
   }
 
+  /** What a host said last that it runs of a service; null when it never said. */
+  lastActive(host: string, service: string): string | null {
+    const row = this.#db
+      .prepare<unknown[], { receipt: Buffer }>(
+        `SELECT r.receipt FROM host_results AS r JOIN pushes AS p USING (op_id)
+         WHERE r.host = ? AND p.service = ? AND r.receipt IS NOT NULL ORDER BY r.number DESC LIMIT 1`,
+      )
+      .get(host, service)
+    // It was checked before it was recorded.
+    return row ? (JSON.parse(row.receipt.toString()) as Receipt).active : null
+  }
+
   /** All receipts of a host in the order of its own count, for checking the chain. */
   receiptsOf(host: string): HostResult[] {
     const rows = this.#db

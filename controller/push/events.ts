@@ -1,0 +1,27 @@
+import type { DeployError } from '../../shared/errors.ts'
+import type { Receipt } from '../../shared/formats/receipt.ts'
+import type { DeploymentEvent } from '../../shared/wire/api.ts'
+
+export type HostResultName = Receipt['result'] | 'unknown' | 'unchanged' | 'skipped'
+
+/** What one host came to. Bytes are those on the wire, both directions of all its connections. */
+export type HostReport = {
+  host: string
+  result: HostResultName
+  strategy: string
+  reasons: string[]
+  error: DeployError | null
+  steps: Receipt['steps']
+  ms: number
+  sent: number
+  received: number
+}
+
+/** Everything a push tells; the screen, `--json` and the history listen to the same. */
+export type PushEvent =
+  | { type: 'stage'; host: string; stage: string }
+  | { type: 'progress'; host: string; sent: number; total: number }
+  | { type: 'event'; host: string; event: DeploymentEvent }
+  | ({ type: 'result' } & HostReport)
+
+export type Emit = (event: PushEvent) => void

@@ -1,0 +1,135 @@
+import pLimit from 'p-limit'
+import { encodeDocument, sha256Hex } from '../../shared/documents/document.ts'
+import { DeployError, asDeployError } from '../../shared/errors.ts'
+import type { Release } from '../release/build.ts'
+import { Bases } from './bases.ts'
+import { blankReport, carryOut, openAll, type DeployOptions, type Ready } from './deploy.ts'
+import type { HostReport } from './events.ts'
+import { outcomeOf } from './outcome.decide.ts'
+import type { Session } from './session.ts'
+import { findBase, uploadRelease } from './upload.ts'
+
+export type PushOptions = DeployOptions & {
+  release: Release
+  cacheDir: string
+  strategy: 'auto' | 'restart'
+  reason: string
+  /** Upload and stop: nothing is ordered. */
+  stageOnly: boolean
+}
+
+export type PushOutcome = { reports: HostReport[]; error: DeployError | null }
+
+/**
+ * A release to all hosts of an environment. Nothing is switched anywhere before every host that must
+ * take part has the whole release.
+ */
+export async function push(options: PushOptions): Promise<PushOutcome> {
+  const { target, emit } = options
+  const { opened, failed } = await openAll(target.hosts, options)
+  const reports: HostReport[] = []
+  const report = (one: HostReport) => {
+    reports.push(one)
+    emit({ type: 'result', ...one })
+  }
+  try {
+    const isSkipping = target.onUnreachable === 'skip' && opened.length > 0
+    for (const { host, error } of failed)
+      report({ ...blankReport(host), result: isSkipping ? 'skipped' : 'aborted', error })
+    const [unreachable] = isSkipping ? [] : failed
+    if (unreachable) return abandon(opened, reports, report, unreachable.error)
+    const uploaded = await uploadAll(opened, options)
+    for (const { host, error } of uploaded.failed) report({ ...blankReport(host), result: 'aborted', error })
+    const [refused] = uploaded.failed
+    const others = uploaded.ready.map(({ session }) => session)
+    if (refused) return abandon(others, reports, report, refused.error)
+    await remember(options)
+    return await order(uploaded.ready, reports, report, options)
+  } finally {
+    for (const { client } of opened) client.close()
+  }
+}
+
+/** Nothing was switched; the other hosts are told so as well. */
+function abandon(
+  others: readonly Session[],
+  reports: HostReport[],
+  report: (one: HostReport) => void,
+  error: DeployError,
+): PushOutcome {
+  for (const { target } of others)
+    report({ ...blankReport(target.name), result: 'aborted', reasons: ['another host could not take part'] })
+  return { reports, error }
+}
+
+async function uploadAll(sessions: readonly Session[], options: PushOptions) {
+  const { release, target, history, root, emit, cacheDir } = options
+  const bases = new Bases(cacheDir, release.manifest.service)
+  const limit = pLimit(target.parallel)
+  const ready: Ready[] = []
+  const failed: { host: string; error: DeployError }[] = []
+  const upload = async (session: Session) => {
+    const host = session.target.name
+    const beganMs = performance.now()
+    emit({ type: 'stage', host, stage: 'uploading' })
+    try {
+      const base = await findBase(history, history.lastActive(host, release.manifest.service), root)
+      const onProgress = (sent: number, total: number) => emit({ type: 'progress', host, sent, total })
+      const { state } = await uploadRelease(session, { release, base, bases, onProgress })
+      emit({ type: 'stage', host, stage: 'uploaded' })
+      ready.push({ session, state, beganMs })
+    } catch (error) {
+      failed.push({ host, error: asDeployError(error) })
+    }
+  }
+  await Promise.all(sessions.map((session) => limit(() => upload(session))))
+  return { ready, failed }
+}
+
+/** What the next push is told as a difference to. */
+async function remember({ history, release, cacheDir }: PushOptions) {
+  history.keepManifest(release.digest, release.bytes, release.signatures)
+  await new Bases(cacheDir, release.manifest.service).keep(release)
+}
+
+async function order(
+  ready: readonly Ready[],
+  reports: HostReport[],
+  report: (one: HostReport) => void,
+  options: PushOptions,
+): Promise<PushOutcome> {
+  const { release, target } = options
+  const { provenance, version, service } = release.manifest
+  const environment = sha256Hex(encodeDocument(target.environment))
+  const isCurrent = ({ state }: Ready) =>
+    state.active === release.digest &&
+    state.environment === environment &&
+    state.instances.some((one) => one.state === 'running')
+  const todo = options.stageOnly ? [] : ready.filter((one) => !isCurrent(one))
+  for (const one of ready.filter((each) => !todo.includes(each))) {
+    const { sent, received } = one.session.client.bytes()
+    const reasons = [options.stageOnly ? 'uploaded only' : 'it runs this release already']
+    const ms = Math.round(performance.now() - one.beganMs)
+    report({ ...blankReport(one.session.target.name), result: 'unchanged', reasons, sent, received, ms })
+  }
+  if (todo.length > 0) {
+    const { commit, dirty } = provenance
+    const { strategy, reason } = options
+    const what = {
+      action: 'deploy' as const,
+      service,
+      release: release.digest,
+      version,
+      commit,
+      dirty,
+      strategy,
+      reason,
+    }
+    reports.push(...(await carryOut(todo, what, options)))
+  }
+  return { reports, error: outcomeOf(reports.filter(isTakingPart)) }
+}
+
+const isTakingPart = (
+  report: HostReport,
+): report is HostReport & { result: Exclude<HostReport['result'], 'skipped'> } => report.result !== 'skipped'
