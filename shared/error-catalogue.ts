@@ -66,6 +66,12 @@ export const catalogue = {
     'deploy.yaml has no environment "{name}"; it has: {known}.',
     'Name one of those.',
   ),
+  E_NO_HOSTS: entry(
+    exit.config,
+    'untouched',
+    'The environment "{environment}" has no hosts.',
+    'Add one: `deployctl host add NAME ADDRESS`.',
+  ),
   E_HOST_UNKNOWN: entry(
     exit.config,
     'untouched',

@@ -1,6 +1,6 @@
 import { EventEmitter, once } from 'node:events'
 import { setTimeout as delay } from 'node:timers/promises'
-import { sha256Hex } from '../../shared/documents/document.ts'
+import { encodeDocument, sha256Hex } from '../../shared/documents/document.ts'
 import { DeployError, asDeployError } from '../../shared/errors.ts'
 import type { Manifest } from '../../shared/formats/manifest.ts'
 import { planActivation, type Plan } from '../../shared/plan/planner.ts'
@@ -96,7 +96,8 @@ export class Runner {
       ? planActivation({
           previous: active === null ? null : (releases.find(active)?.manifest ?? null),
           next,
-          isEnvironmentChanged: JSON.stringify(environment) !== JSON.stringify(entry.environment),
+          isEnvironmentChanged:
+            environment !== null && !encodeDocument(environment).equals(encodeDocument(entry.environment)),
           requested,
         })
       : { strategy: 'none', reasons: ['the release is not on the host'] }

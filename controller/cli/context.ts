@@ -10,6 +10,8 @@ export type CliContext = {
   configDir: string
   /** Directory of what can be made again. */
   cacheDir: string
+  /** Directory of the history. */
+  dataDir: string
   out: Output
 }
 
@@ -32,6 +34,7 @@ export function makeContext(out: Output, env: NodeJS.ProcessEnv = process.env): 
     env,
     configDir: home ? join(home, 'config') : paths.config,
     cacheDir: home ? join(home, 'cache') : paths.cache,
+    dataDir: home ? join(home, 'data') : paths.data,
     out,
   }
 }

@@ -2,9 +2,10 @@ import { readFile } from 'node:fs/promises'
 import type { Readable } from 'node:stream'
 import { openRelease } from '../../shared/documents/release.ts'
 import { DeployError } from '../../shared/errors.ts'
-import type { Manifest } from '../../shared/formats/manifest.ts'
+import { manifestLimits, type Manifest } from '../../shared/formats/manifest.ts'
+import { Signatures } from '../../shared/formats/names.ts'
 import type { Root } from '../../shared/formats/root.ts'
-import { parserOf } from '../../shared/schema.ts'
+import { Strict, Type, parserOf } from '../../shared/schema.ts'
 import { UploadAnswer, packType } from '../../shared/wire/api.ts'
 import { differenceOf, packStream, type Frame } from '../../shared/wire/pack.ts'
 import type { History } from '../history/history.ts'
@@ -34,6 +35,26 @@ export async function findBase(history: History, digest: string | null, root: Ro
   const kept = digest === null ? null : history.manifest(digest)
   if (!kept || digest === null) return null
   return { digest, bytes: kept.bytes, manifest: openRelease(kept.bytes, kept.signatures, root).manifest }
+}
+
+const manifestParser = parserOf(
+  Strict({ manifest: Type.String({ maxLength: manifestLimits.bytes }), signatures: Signatures }),
+)
+
+/** The same from the host itself; null when it has nothing, or has pruned it. */
+export async function fetchBase(
+  { client }: Session,
+  digest: string | null,
+  root: Root,
+): Promise<Base | null> {
+  if (digest === null) return null
+  const answer = await client.get(`/v1/releases/${digest}`, manifestParser).catch((error: unknown) => {
+    if (error instanceof DeployError && error.code === 'E_RELEASE_UNKNOWN') return null
+    throw error
+  })
+  if (!answer) return null
+  const bytes = Buffer.from(answer.manifest)
+  return { digest, bytes, manifest: openRelease(bytes, answer.signatures, root).manifest }
 }
 
 /**
@@ -73,8 +94,14 @@ function offer(send: Send, options: UploadOptions): Promise<UploadAnswer> {
   return send(`/v1/services/${options.release.manifest.service}/releases`, offerFrames(options))
 }
 
+async function* wholeFrames(options: UploadOptions): AsyncIterable<Frame> {
+  yield* offerFrames(options)
+  const all = [...options.release.contents.keys()].map((sha256) => ({ sha256, have: 0 }))
+  yield* missingFrames(all, options)
+}
+
 /** The manifest, and with a base what differs from it; without one the host is asked first. */
-export async function* offerFrames(options: UploadOptions): AsyncIterable<Frame> {
+async function* offerFrames(options: UploadOptions): AsyncIterable<Frame> {
   const { release, base } = options
   yield manifestFrame(release, base)
   if (base === null) return
@@ -178,7 +205,7 @@ async function* single(bytes: Buffer): AsyncIterable<Uint8Array> {
 /** How many bytes an upload of this release over this base would be, compressed. */
 export async function uploadSize(options: UploadOptions): Promise<number> {
   let size = 0
-  const stream: Readable = packStream(offerFrames(options))
+  const stream: Readable = packStream(options.base === null ? wholeFrames(options) : offerFrames(options))
   for await (const chunk of stream) size += (chunk as Buffer).length
   return size
 }

@@ -1,3 +1,4 @@
+import { encodeDocument } from '../documents/document.ts'
 import type { FileEntry, Manifest } from '../formats/manifest.ts'
 import type { Strategy } from '../formats/receipt.ts'
 
@@ -42,7 +43,8 @@ function differences(previous: Manifest, next: Manifest): string[] {
     parts.push(
       `${changed.length === 1 ? '1 file' : `${changed.length} files`} changed: ${shortList(changed)}`,
     )
-  const same = (a: unknown, b: unknown) => JSON.stringify(a) === JSON.stringify(b)
+  // One side may come from its file and the other from signed bytes, with their keys in another order.
+  const same = (a: unknown, b: unknown) => encodeDocument({ a }).equals(encodeDocument({ a: b }))
   if (!same(previous.run.argv, next.run.argv)) parts.push('the command line changed')
   if (!same(previous.run.sockets, next.run.sockets)) parts.push('the sockets changed')
   if (!same(previous.run.env, next.run.env)) parts.push('the environment variables it needs changed')

@@ -1,0 +1,2 @@
+#!/usr/bin/env node
+require('./launch.cjs')(__filename, 'agent/main')

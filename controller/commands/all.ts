@@ -1,0 +1,27 @@
+import type { Command } from '../cli/command.ts'
+import { buildCommand } from './build.ts'
+import { doctorCommand } from './doctor.ts'
+import { historyCommand } from './history.ts'
+import { hostCommand } from './host.ts'
+import { initCommand } from './init.ts'
+import { logsCommand } from './logs.ts'
+import { planCommand } from './plan.ts'
+import { pushCommand } from './push.ts'
+import { rollbackCommand } from './rollback.ts'
+import { statusCommand } from './status.ts'
+import { verifyCommand } from './verify.ts'
+
+/** In the order in which one meets them; help shows them so. */
+export const commands: readonly Command[] = [
+  initCommand,
+  hostCommand,
+  planCommand,
+  pushCommand,
+  statusCommand,
+  historyCommand,
+  rollbackCommand,
+  logsCommand,
+  buildCommand,
+  verifyCommand,
+  doctorCommand,
+]

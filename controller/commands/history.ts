@@ -1,0 +1,130 @@
+import { text, type Command } from '../cli/command.ts'
+import { table } from '../cli/table.ts'
+import { environmentFlag, hostFlag, openWorkspace } from '../cli/workspace.ts'
+import { ago, duration } from '../cli/words.ts'
+import { DeployError } from '../../shared/errors.ts'
+import type { HostResult, Push } from '../history/history.ts'
+import { verifyHistory } from '../history/verify.ts'
+
+const defaultLimit = '10'
+
+export const historyCommand: Command = {
+  name: 'history',
+  summary: 'who deployed what, where, when and why, and what became of it',
+  flags: [
+    environmentFlag,
+    hostFlag,
+    { flag: '-n, --limit <count>', summary: 'how many orders', default: defaultLimit },
+    { flag: '--verify', summary: 'check every signature and the chain of receipts' },
+  ],
+  examples: ['deployctl history', 'deployctl history --verify', 'deployctl history -n 50 --json'],
+  async run(parsed, context) {
+    const workspace = await openWorkspace(parsed, context)
+    using history = workspace.history
+    const { out } = context
+    const { project, target, fleet } = workspace
+    if (parsed.flags['verify'] === true) {
+      const checked = verifyHistory(
+        history,
+        fleet.root,
+        target.hosts.map(({ name }) => name),
+        project.config.service,
+      )
+      for (const { what, why } of checked.broken) out.line(`✘ ${what}: ${why}`)
+      for (const line of checked.notes) out.line(`  ${line}`)
+      out.event({ type: 'verified', ...checked })
+      if (checked.broken.length > 0)
+        throw new DeployError('E_HISTORY_BROKEN', { count: checked.broken.length, total: checked.total })
+      out.line(
+        `${checked.orders} orders and ${checked.receipts} receipts: every signature is good, the chain is whole.`,
+      )
+      return
+    }
+    const limit = Math.min(1000, Math.max(1, Number.parseInt(text(parsed, 'limit') ?? defaultLimit, 10) || 1))
+    const pushes = history.pushes(project.config.service, text(parsed, 'env') ?? null, limit)
+    if (pushes.length === 0) out.line('Nothing was deployed from here yet.')
+    const rows = pushes.map((push) => ({ push, results: history.results(push.opId) }))
+    for (const { push, results } of rows) out.event(eventOf(push, results))
+    if (rows.length > 0)
+      out.line(
+        table(
+          ['when', 'what', 'version', 'where', 'who', 'result'],
+          rows.map(({ push, results }) => rowOf(push, results)),
+        ),
+      )
+    for (const { push, results } of rows)
+      for (const { host, error } of results)
+        if (error) out.note(`${push.version} on ${host}: ${error.code} ${error.message}`)
+  },
+}
+
+function rowOf(push: Push, results: HostResult[]): string[] {
+  const version = push.dirty ? `${push.version} *` : push.version
+  const total = results.reduce(
+    (most, { steps }) =>
+      Math.max(
+        most,
+        steps.reduce((sum, { ms }) => sum + ms, 0),
+      ),
+    0,
+  )
+  const counts = [...new Set(results.map(({ result }) => result))].map((result) => {
+    const count = results.filter((one) => one.result === result).length
+    return results.length === 1 ? result : `${count} ${result}`
+  })
+  const result = counts.length === 0 ? 'no answer yet' : counts.join(', ')
+  const where = `${push.environment}/${results.map(({ host }) => host).join(',') || '-'}`
+  return [
+    ago(push.at),
+    push.action,
+    shorten(version, 22),
+    shorten(where, 24),
+    shorten(push.signer, 10),
+    `${result} ${duration(total)}`,
+  ]
+}
+
+const shorten = (value: string, length: number) =>
+  value.length <= length ? value : `${value.slice(0, length - 1)}…`
+
+function eventOf(push: Push, results: HostResult[]): Record<string, unknown> {
+  const {
+    opId,
+    at,
+    action,
+    service,
+    environment,
+    release,
+    version,
+    commit,
+    dirty,
+    signer,
+    fingerprint,
+    reason,
+  } = push
+  const told = results.map(({ host, result, strategy, reasons, steps, error, ended, receipt }) => ({
+    host,
+    result,
+    strategy,
+    reasons,
+    steps,
+    error,
+    ended,
+    receipt: receipt && { number: receipt.number, digest: receipt.digest, previous: receipt.previous },
+  }))
+  const what = {
+    opId,
+    at,
+    action,
+    service,
+    environment,
+    release,
+    version,
+    commit,
+    dirty,
+    signer,
+    fingerprint,
+    reason,
+  }
+  return { type: 'deployment', ...what, results: told }
+}

@@ -1,0 +1,76 @@
+import { encodeDocument, sha256Hex } from '../../shared/documents/document.ts'
+import { planActivation } from '../../shared/plan/planner.ts'
+import type { Command } from '../cli/command.ts'
+import { environmentFlag, hostFlag, hostKeyFlag, keyFlag, openWorkspace } from '../cli/workspace.ts'
+import { bytes } from '../cli/words.ts'
+import { Bases } from '../push/bases.ts'
+import { openAll } from '../push/deploy.ts'
+import { readState } from '../push/session.ts'
+import { fetchBase, findBase, uploadSize } from '../push/upload.ts'
+import { describeRelease, releaseFor } from './push.ts'
+
+export const planCommand: Command = {
+  name: 'plan',
+  summary: 'what a push would send and do on each host, and why; changes nothing',
+  flags: [
+    environmentFlag,
+    hostFlag,
+    { flag: '--from <dir>', summary: 'a release that `deployctl build` saved' },
+    keyFlag,
+    hostKeyFlag,
+  ],
+  examples: ['deployctl plan', 'deployctl plan -e production --json'],
+  async run(parsed, context) {
+    const workspace = await openWorkspace(parsed, context)
+    using history = workspace.history
+    const { out, cacheDir } = context
+    const { target, fleet } = workspace
+    const release = await releaseFor(parsed, context, workspace)
+    const { service } = release.manifest
+    out.line(`${describeRelease(release)}  → ${target.environment.name}`)
+    const environment = sha256Hex(encodeDocument(target.environment))
+    const bases = new Bases(cacheDir, service)
+    const { opened, failed } = await openAll(target.hosts, { ...workspace, emit: () => {} })
+    try {
+      for (const session of opened) {
+        const state = await readState(session, service)
+        const base =
+          (await findBase(history, state.active, fleet.root)) ??
+          (await fetchBase(session, state.active, fleet.root))
+        const isSame = state.active === release.digest && state.environment === environment
+        const plan = isSame
+          ? { strategy: 'none', reasons: ['it runs this release already'] }
+          : planActivation({
+              previous: base?.manifest ?? null,
+              next: release.manifest,
+              isEnvironmentChanged: state.environment !== null && state.environment !== environment,
+              requested: 'auto',
+            })
+        const upload = isSame ? 0 : await sizeOf(release, base, bases)
+        out.line(`  ${session.target.name}  runs ${state.version ?? 'nothing'}`)
+        out.line(`    ${plan.strategy === 'none' ? 'nothing to do' : plan.strategy}, sends ${bytes(upload)}`)
+        for (const reason of plan.reasons) out.line(`    · ${reason}`)
+        out.event({
+          type: 'plan',
+          host: session.target.name,
+          active: state.active,
+          version: state.version,
+          sends: upload,
+          ...plan,
+        })
+      }
+      for (const { host, error } of failed) out.note(`  ${host}: ${error.message}`)
+      const [first] = failed
+      if (first) throw first.error
+    } finally {
+      for (const { client } of opened) client.close()
+    }
+  },
+}
+
+type Release = Awaited<ReturnType<typeof releaseFor>>
+type Base = Awaited<ReturnType<typeof findBase>>
+
+function sizeOf(release: Release, base: Base, bases: Bases): Promise<number> {
+  return uploadSize({ release, base, bases, onProgress: () => {} })
+}

@@ -1,0 +1,134 @@
+import { DeployError } from '../../shared/errors.ts'
+import { askYes, isInteractive } from '../cli/ask.ts'
+import { text, type Command, type Parsed } from '../cli/command.ts'
+import type { CliContext } from '../cli/context.ts'
+import { pushScreen } from '../cli/push-screen.ts'
+import {
+  environmentFlag,
+  hostFlag,
+  hostKeyFlag,
+  keyFlag,
+  openWorkspace,
+  signerFor,
+  type Workspace,
+} from '../cli/workspace.ts'
+import { bytes, short } from '../cli/words.ts'
+import { push } from '../push/push.ts'
+import { buildRelease, type Release } from '../release/build.ts'
+import { openSaved, readSavedContent } from '../release/saved.ts'
+import { version } from '../version.ts'
+
+/** A release from the project's directory, or one that `deployctl build` saved. */
+export async function releaseFor(
+  parsed: Parsed,
+  context: CliContext,
+  workspace: Workspace,
+): Promise<Release> {
+  const { project, fleet } = workspace
+  const saved = text(parsed, 'from')
+  if (saved !== undefined) {
+    const opened = await openSaved(saved, fleet.root)
+    if (opened.manifest.service !== project.config.service)
+      throw new DeployError('E_WRONG_SERVICE', {
+        what: 'release',
+        other: opened.manifest.service,
+        own: project.config.service,
+      })
+    return { ...opened, contents: await readSavedContent(saved, opened, true) }
+  }
+  const given = text(parsed, 'as')
+  return buildRelease(project, {
+    fleet: fleet.root.fleet,
+    signer: await signerFor(parsed, context),
+    cacheDir: context.cacheDir,
+    builder: `deployctl/${version}`,
+    onOutput: (output) => context.out.note(output.trimEnd()),
+    ...(given !== undefined && { version: given }),
+  })
+}
+
+export function describeRelease({ manifest, digest }: Release): string {
+  const size = manifest.files.reduce((sum, file) => sum + file.size, 0)
+  const dirty = manifest.provenance.dirty ? ' (with uncommitted changes)' : ''
+  return `${manifest.service} ${manifest.version}${dirty}  ${short(digest)}  ${manifest.files.length} files, ${bytes(size)}`
+}
+
+/** Before a protected environment is touched. @throws DeployError E_NOT_CONFIRMED */
+export async function askProtected(
+  parsed: Parsed,
+  { target }: Workspace,
+  what: string,
+  isDirty: boolean,
+): Promise<void> {
+  if (!target.isProtected || parsed.flags['yes'] === true) return
+  const dirty = isDirty ? ' with UNCOMMITTED changes' : ''
+  const question = `${what}${dirty} on protected ${target.environment.name} (${target.hosts.length} hosts)?`
+  if (isInteractive() && (await askYes(question))) return
+  throw new DeployError('E_NOT_CONFIRMED', { what: question, flag: '--yes' })
+}
+
+export const pushCommand: Command = {
+  name: 'push',
+  summary: 'make a release and bring it to all hosts of an environment',
+  flags: [
+    environmentFlag,
+    hostFlag,
+    { flag: '--from <dir>', summary: 'push a release that `deployctl build` saved' },
+    { flag: '--as <version>', summary: 'version instead of the one from git' },
+    { flag: '-m, --reason <text>', summary: 'why, for the history' },
+    { flag: '--strategy <name>', summary: 'auto or restart', default: 'auto' },
+    { flag: '--stage', summary: 'upload only; nothing is switched' },
+    { flag: '-y, --yes', summary: 'do not ask before pushing to a protected environment' },
+    keyFlag,
+    hostKeyFlag,
+  ],
+  examples: [
+    'deployctl push',
+    'deployctl push -e staging -m "new checkout"',
+    'deployctl push --from .deployctl/v1.2',
+  ],
+  async run(parsed, context) {
+    const strategy = text(parsed, 'strategy')
+    if (strategy !== 'auto' && strategy !== 'restart')
+      throw new DeployError('E_USAGE', { detail: `--strategy is auto or restart, not "${strategy}".` })
+    const workspace = await openWorkspace(parsed, context)
+    const { out } = context
+    using history = workspace.history
+    const { target, fleet, sessions } = workspace
+    if (target.hosts.length === 0)
+      throw new DeployError('E_NO_HOSTS', { environment: target.environment.name })
+    const release = await releaseFor(parsed, context, workspace)
+    await askProtected(
+      parsed,
+      workspace,
+      `Push ${release.manifest.version}`,
+      release.manifest.provenance.dirty,
+    )
+    out.line(`${describeRelease(release)}  → ${target.environment.name}`)
+    out.event({
+      type: 'release',
+      release: release.digest,
+      version: release.manifest.version,
+      service: release.manifest.service,
+    })
+    const screen = pushScreen(
+      out,
+      target.hosts.map(({ name }) => name),
+    )
+    const signer = await signerFor(parsed, context)
+    const outcome = await push({
+      release,
+      target,
+      history,
+      sessions,
+      signer,
+      root: fleet.root,
+      cacheDir: context.cacheDir,
+      strategy,
+      reason: text(parsed, 'reason') ?? '',
+      stageOnly: parsed.flags['stage'] === true,
+      emit: screen.emit,
+    }).finally(() => screen.end())
+    if (outcome.error) throw outcome.error
+  },
+}

@@ -1,0 +1,129 @@
+import { DeployError } from '../../shared/errors.ts'
+import { text, type Command } from '../cli/command.ts'
+import { pushScreen } from '../cli/push-screen.ts'
+import {
+  environmentFlag,
+  hostFlag,
+  hostKeyFlag,
+  keyFlag,
+  openWorkspace,
+  signerFor,
+  type Workspace,
+} from '../cli/workspace.ts'
+import { short } from '../cli/words.ts'
+import { carryOut, openAll, type DeployOptions, type Ready } from '../push/deploy.ts'
+import type { HostReport } from '../push/events.ts'
+import { outcomeOf } from '../push/outcome.decide.ts'
+import { readState, type Session } from '../push/session.ts'
+import { fetchBase, findBase } from '../push/upload.ts'
+import { askProtected } from './push.ts'
+
+export const rollbackCommand: Command = {
+  name: 'rollback',
+  summary: 'go back to the release before, which is still on the hosts',
+  args: [{ arg: '[release]', summary: 'version or first digits of a digest; the one before when left out' }],
+  flags: [
+    environmentFlag,
+    hostFlag,
+    { flag: '-m, --reason <text>', summary: 'why, for the history' },
+    { flag: '-y, --yes', summary: 'do not ask on a protected environment' },
+    keyFlag,
+    hostKeyFlag,
+  ],
+  examples: ['deployctl rollback', 'deployctl rollback v1.2 -m "checkout broken"'],
+  async run(parsed, context) {
+    const workspace = await openWorkspace(parsed, context)
+    using history = workspace.history
+    const { target, fleet, sessions, project } = workspace
+    const { service } = project.config
+    if (target.hosts.length === 0)
+      throw new DeployError('E_NO_HOSTS', { environment: target.environment.name })
+    await askProtected(parsed, workspace, `Roll back ${service}`, false)
+    const signer = await signerFor(parsed, context)
+    const screen = pushScreen(
+      context.out,
+      target.hosts.map(({ name }) => name),
+    )
+    const options: DeployOptions = { sessions, root: fleet.root, signer, history, target, emit: screen.emit }
+    const { opened, failed } = await openAll(target.hosts, options)
+    try {
+      const [unreachable] = failed
+      if (unreachable) throw unreachable.error
+      const wanted = parsed.args[0]
+      const groups = await groupByRelease(opened, service, wanted, workspace)
+      const reports: HostReport[] = []
+      for (const [release, ready] of groups) {
+        const found = await describe(ready, release, workspace)
+        const what = {
+          action: 'rollback' as const,
+          service,
+          release,
+          dirty: false,
+          strategy: 'auto' as const,
+          ...found,
+        }
+        reports.push(...(await carryOut(ready, { ...what, reason: text(parsed, 'reason') ?? '' }, options)))
+      }
+      const error = outcomeOf(
+        reports.filter((one) => one.result !== 'skipped') as Parameters<typeof outcomeOf>[0],
+      )
+      if (error) throw error
+    } finally {
+      screen.end()
+      for (const { client } of opened) client.close()
+    }
+  },
+}
+
+/** Hosts may come from different releases; each order has one. */
+async function groupByRelease(
+  sessions: readonly Session[],
+  service: string,
+  wanted: string | undefined,
+  { history, target }: Workspace,
+): Promise<Map<string, Ready[]>> {
+  const groups = new Map<string, Ready[]>()
+  const named =
+    wanted === undefined ? null : findRelease(wanted, history.pushes(service, target.environment.name, 1000))
+  await Promise.all(
+    sessions.map(async (session) => {
+      const beganMs = performance.now()
+      const state = await readState(session, service)
+      const release = named ?? state.previous
+      if (release === null)
+        throw new DeployError('E_NOTHING_TO_ROLL_BACK', { service, host: session.target.name })
+      groups.set(release, [...(groups.get(release) ?? []), { session, state, beganMs }])
+    }),
+  )
+  return groups
+}
+
+/** @throws DeployError E_RELEASE_UNKNOWN, E_RELEASE_AMBIGUOUS */
+function findRelease(
+  name: string,
+  pushes: readonly { release: string; version: string; service: string }[],
+): string {
+  const found = [
+    ...new Set(
+      pushes
+        .filter(({ release, version }) => version === name || release.startsWith(name))
+        .map(({ release }) => release),
+    ),
+  ]
+  const [only] = found
+  if (only === undefined)
+    throw new DeployError('E_RELEASE_UNKNOWN', {
+      release: name,
+      service: pushes[0]?.service ?? 'this service',
+    })
+  if (found.length > 1)
+    throw new DeployError('E_RELEASE_AMBIGUOUS', { name, found: found.map(short).join(', ') })
+  return only
+}
+
+async function describe([first]: readonly Ready[], release: string, { fleet, history }: Workspace) {
+  const known = await findBase(history, release, fleet.root)
+  const base = known ?? (first ? await fetchBase(first.session, release, fleet.root) : null)
+  if (!base) return { version: short(release), commit: null }
+  return { version: base.manifest.version, commit: base.manifest.provenance.commit }
+}
