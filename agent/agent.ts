@@ -6,7 +6,7 @@ import { DeployError } from '../shared/errors.ts'
 import { Order } from '../shared/formats/order.ts'
 import { parserOf } from '../shared/schema.ts'
 import { apiVersion, type HistoryEntry, type OrderRequest, type ServiceState } from '../shared/wire/api.ts'
-import { Runner, type Clock } from './activate/runner.ts'
+import { Runner, type Clock, type RunnerParts } from './activate/runner.ts'
 import type { Caller, Operations } from './api/operations.ts'
 import type { Address } from './health/probe.ts'
 import { hostPaths, type Host } from './host.ts'
@@ -18,7 +18,7 @@ import { Releases } from './store/releases.ts'
 import { Ballast } from './store/space.ts'
 import { Challenges } from './trust/challenges.ts'
 import { acceptOrder } from './trust/decide.ts'
-import { agentVersion } from './version.ts'
+import { version } from '../shared/version.ts'
 
 const orderParser = parserOf(Order)
 
@@ -41,7 +41,12 @@ export class Agent implements Operations {
   readonly #challenges = new Challenges()
   #pruning: Promise<void> = Promise.resolve()
 
-  constructor(host: Host, manager: ServiceManager, clock: Clock = systemClock) {
+  constructor(
+    host: Host,
+    manager: ServiceManager,
+    onStep?: RunnerParts['onStep'],
+    clock: Clock = systemClock,
+  ) {
     this.#host = host
     this.#manager = manager
     this.#clock = clock
@@ -52,7 +57,8 @@ export class Agent implements Operations {
     this.#releases = new Releases(host.dir, this.#blobs)
     const onEnded = () => void this.#prune()
     const [journal, releases] = [this.#journal, this.#releases]
-    this.#runner = new Runner({ host, manager, clock, journal, releases, onEnded })
+    const parts = { host, manager, clock, journal, releases, onEnded }
+    this.#runner = new Runner(onStep ? { ...parts, onStep } : parts)
   }
 
   /** Brings the host to a whole state: unfinished deployments are ended, committed services run. */
@@ -71,7 +77,7 @@ export class Agent implements Operations {
     const { name, root, signer } = this.#host
     return {
       api: apiVersion,
-      agent: agentVersion,
+      agent: version,
       host: name,
       fleet: root.fleet,
       epoch: root.epoch,

@@ -31,7 +31,7 @@ async function main(): Promise<void> {
   const { values, positionals } = parseArgs({ options, allowPositionals: true })
   const [command] = positionals
   const { dir } = values
-  if (values.version) return console.log((await import('./version.ts')).agentVersion)
+  if (values.version) return console.log((await import('../shared/version.ts')).version)
   if (command === 'bridge') return (await import('./bridge.ts')).bridge(join(dir, 'agent.sock'))
   if (command === 'supervise') {
     const { Supervisor } = await import('./manager/embedded/supervisor.ts')

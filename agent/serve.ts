@@ -1,5 +1,6 @@
 import { asDeployError, DeployError } from '../shared/errors.ts'
 import { Agent } from './agent.ts'
+import type { RunnerParts } from './activate/runner.ts'
 import { listenForBridges, makeAcceptor } from './api/server.ts'
 import { hostPaths, openHost } from './host.ts'
 import { embeddedManager } from './manager/embedded/client.ts'
@@ -11,13 +12,14 @@ export type ServeOptions = {
   authorizedKeys: string
   /** How this program is called: it starts itself again as supervisor. */
   program: readonly string[]
+  onStep?: RunnerParts['onStep']
 }
 
 /** Runs the agent until it is told to end; the services go on without it. */
-export async function serve({ dir, ssh, authorizedKeys, program }: ServeOptions): Promise<void> {
+export async function serve({ dir, ssh, authorizedKeys, program, onStep }: ServeOptions): Promise<void> {
   const host = await openHost(dir)
   const manager = embeddedManager(dir, [...program, 'supervise', '--dir', dir])
-  const agent = new Agent(host, manager)
+  const agent = new Agent(host, manager, onStep)
   const accept = await makeAcceptor(agent)
   const { socket } = hostPaths(dir)
   await listenForBridges(socket, accept)

@@ -1,2 +1,2 @@
 #!/usr/bin/env node
-require('./launch.cjs')(__filename, 'agent/main')
+require('./launch.cjs')(__filename, 'agent/main.ts', 'deploy-agent.js')

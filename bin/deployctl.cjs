@@ -1,2 +1,2 @@
 #!/usr/bin/env node
-require('./launch.cjs')(__filename, 'controller/cli/main')
+require('./launch.cjs')(__filename, 'controller/cli/main.ts', 'deployctl.js')

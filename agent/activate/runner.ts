@@ -13,7 +13,7 @@ import type { InstanceSpec, ServiceManager } from '../manager/manager.ts'
 import type { Releases } from '../store/releases.ts'
 import { checkStaged } from './checks.ts'
 import { instanceSpec } from './instance-spec.ts'
-import { isEnding, recover, transition, type Effect, type Event, type Step } from './machine.ts'
+import { isEnding, recover, transition, type Effect, type Event, type State, type Step } from './machine.ts'
 import { Receipts } from './receipts.ts'
 import { restart } from './strategy.ts'
 
@@ -28,6 +28,8 @@ export type RunnerParts = {
   clock: Clock
   /** Called when a deployment has ended; pruning waits until then. */
   onEnded: () => void
+  /** Told before and after the effect of each state; where tests let the agent die. */
+  onStep?: (state: State, moment: 'journalled' | 'done') => void
 }
 
 /** One deployment while it is carried out. */
@@ -115,7 +117,7 @@ export class Runner {
   }
 
   async #carryOn(running: Running, first: Step): Promise<void> {
-    const { journal } = this.#parts
+    const { journal, onStep } = this.#parts
     const { entry } = running
     for (let step: Step | null = first; step;) {
       const { next, effect }: Step = step
@@ -123,8 +125,10 @@ export class Runner {
       if (isEnding(next.state)) return this.#conclude(running)
       journal.advance(entry.opId, next)
       this.#tell(running, 'state', { state: next.state, ...(next.failure && { why: next.failure.message }) })
+      onStep?.(next.state, 'journalled')
       const began = performance.now()
       const event = await this.#attempt(running, effect)
+      onStep?.(next.state, 'done')
       running.steps.push({ step: next.state, ms: Math.round(performance.now() - began) })
       step = transition(entry.life, event)
     }

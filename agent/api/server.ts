@@ -76,6 +76,8 @@ function readPreamble(socket: Socket, onCaller: (caller: Caller) => void) {
     if (!caller) return void socket.destroy()
     socket.unshift(received.subarray(end + 1))
     onCaller(caller)
+    // What came together with the first line waits in the stream until it flows again.
+    socket.resume()
   }
   socket.on('data', onData)
 }

@@ -1,5 +1,5 @@
 import { commands } from '../commands/all.ts'
-import { version } from '../version.ts'
+import { version } from '../../shared/version.ts'
 import { runProgram } from './program.ts'
 
 const code = await runProgram(process.argv.slice(2), commands, version)

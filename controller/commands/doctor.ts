@@ -13,7 +13,7 @@ import {
 import { run } from '../process.ts'
 import { openSession } from '../push/session.ts'
 import { resolveTransport } from '../transport/connect.ts'
-import { version } from '../version.ts'
+import { version } from '../../shared/version.ts'
 
 type Finding = { ok: boolean; what: string; remedy?: string }
 

@@ -16,7 +16,7 @@ import { bytes, short } from '../cli/words.ts'
 import { push } from '../push/push.ts'
 import { buildRelease, type Release } from '../release/build.ts'
 import { openSaved, readSavedContent } from '../release/saved.ts'
-import { version } from '../version.ts'
+import { version } from '../../shared/version.ts'
 
 /** A release from the project's directory, or one that `deployctl build` saved. */
 export async function releaseFor(

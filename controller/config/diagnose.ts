@@ -19,7 +19,12 @@ export function diagnose(
   lines: LineCounter,
 ): Diagnosis {
   const relevant = issues.filter((issue) => !isOtherBranch(issue, issues))
-  const issue = relevant.find(({ keyword }) => keyword !== 'anyOf') ?? relevant[0] ?? issues[0]
+  // A key that is misspelt is missing as well: the misspelling is what a person can see.
+  const issue =
+    relevant.find(({ keyword }) => keyword === 'additionalProperties') ??
+    relevant.find(({ keyword }) => keyword !== 'anyOf') ??
+    relevant[0] ??
+    issues[0]
   if (!issue) return { line: 1, column: 1, detail: 'it has the wrong shape' }
   const path = pointerParts(issue.path)
   const unknown = (issue.params['additionalProperties'] as string[] | undefined)?.[0]

@@ -8,6 +8,7 @@ import { createFleet, openFleet, openSigner } from '../../controller/identity/fl
 import { generateKey } from '../../shared/sshsig/generate-key.ts'
 
 const agentProgram = new URL('../../agent/main.ts', import.meta.url).pathname
+const dyingProgram = new URL('../fixtures/dying-agent.ts', import.meta.url).pathname
 const startTimeoutMs = 15_000
 
 /** A person's side: a home with a fleet, and a key to log in with. */
@@ -45,7 +46,10 @@ export type Host = {
   pid: number
   /** Ends the agent at once; its services go on. */
   kill(): Promise<void>
-  start(): Promise<void>
+  /** @param dieAt lets the agent die by itself: its state and moment */
+  start(dieAt?: string): Promise<void>
+  /** When the agent has ended, by itself or not. */
+  ended(): Promise<void>
 }
 
 /** A real agent process with the embedded SSH server, on a port of its own. */
@@ -71,16 +75,22 @@ export async function startHost(t: Test, home: Home, name: string): Promise<Host
     port: 0,
     pid: 0,
     async kill() {
-      const ended = child && new Promise((resolve) => child?.once('close', resolve))
       child?.kill('SIGKILL')
-      await ended
+      await host.ended()
       child = null
     },
-    async start() {
-      const args = [agentProgram, 'serve', '--dir', dir, '--ssh', `127.0.0.1:${host.port}`]
+    async ended() {
+      if (child && child.exitCode === null && child.signalCode === null)
+        await new Promise((resolve) => child?.once('close', resolve))
+    },
+    async start(dieAt) {
+      const address = `127.0.0.1:${host.port}`
+      const args = dieAt
+        ? [dyingProgram, dir, address, ...dieAt.split(' ')]
+        : [agentProgram, 'serve', '--dir', dir, '--ssh', address]
       child = spawn(process.execPath, args, {
         stdio: ['ignore', 'pipe', 'pipe'],
-        env: { ...process.env, HOME: home.dir },
+        env: { ...process.env, HOME: home.dir, NODE_COMPILE_CACHE: join(tmpdir(), 'deployctl-test-cache') },
       })
       host.pid = child.pid ?? 0
       host.port = await portOf(child)

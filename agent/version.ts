@@ -1,6 +1,0 @@
-import { readFileSync } from 'node:fs'
-
-/** The version of this package; package.json stands above the sources and the bundle alike. */
-export const agentVersion: string = (
-  JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }
-).version

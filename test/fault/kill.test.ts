@@ -1,0 +1,72 @@
+import t from 'tap'
+import { makeRig, settled } from '../rig/rig.ts'
+
+/** Every state of a deployment, and the release that serves when the agent dies there and comes back. */
+const deaths: [string, 'v1' | 'v2'][] = [
+  ['staging journalled', 'v1'],
+  ['staging done', 'v1'],
+  ['staged journalled', 'v1'],
+  ['staged done', 'v1'],
+  ['checked journalled', 'v1'],
+  ['checked done', 'v1'],
+  ['switching journalled', 'v1'],
+  ['switching done', 'v1'],
+  ['switched journalled', 'v1'],
+  ['switched done', 'v1'],
+  // In probation the new release is healthy: the controller's confirm may still come in time.
+  ['probation journalled', 'v2'],
+  ['probation done', 'v2'],
+]
+
+for (const [death, serves] of deaths)
+  t.test(`an agent killed in ${death} leaves ${serves}, whole, and says what happened`, async (t) => {
+    const rig = await makeRig(t)
+    t.equal((await rig.cli('push')).code, 0)
+    const host = rig.host('web1')
+    await host.kill()
+    await host.start(death)
+    rig.version('v2')
+    const pushing = rig.cli('push')
+    await host.ended()
+    await host.start()
+    const ran = await pushing
+    const state = await settled(rig, 'web1')
+    t.equal(await rig.get('web1'), serves, `${ran.stdout}${ran.stderr}`)
+    t.match(state.instances, [{ state: 'running', release: state.active }])
+    t.equal(state.instances.length, 1)
+    const told = serves === 'v2' ? [0] : [7, 8]
+    t.ok(told.includes(ran.code ?? -1), `the push ends with ${ran.code}: ${ran.stderr}`)
+    t.equal((await rig.cli('history', '--verify')).code, 0)
+    rig.version('v3')
+    t.equal((await rig.cli('push')).code, 0, 'and the next push works')
+    t.equal(await rig.get('web1'), 'v3')
+  })
+
+for (const death of ['rolling-back journalled', 'rolling-back done'])
+  t.test(`an agent killed in ${death} goes on going back`, async (t) => {
+    const rig = await makeRig(t)
+    t.equal((await rig.cli('push')).code, 0)
+    const host = rig.host('web1')
+    await host.kill()
+    await host.start(death)
+    rig.version('sick')
+    const pushing = rig.cli('push')
+    await host.ended()
+    await host.start()
+    t.equal((await pushing).code, 8)
+    await settled(rig, 'web1')
+    t.equal(await rig.get('web1'), 'v1')
+  })
+
+t.test('services go on while the agent is away', async (t) => {
+  const rig = await makeRig(t)
+  t.equal((await rig.cli('push')).code, 0)
+  const { addresses } = await rig.state('web1')
+  await rig.host('web1').kill()
+  const answer = await fetch(`http://${addresses['http']}/`, { headers: { connection: 'close' } })
+  t.match(await answer.text(), /^v1/)
+  const ran = await rig.cli('status')
+  t.equal(ran.code, 6)
+  await rig.host('web1').start()
+  t.equal((await rig.cli('status')).code, 0)
+})

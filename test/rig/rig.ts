@@ -1,0 +1,147 @@
+import { spawn } from 'node:child_process'
+import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { request } from 'node:http'
+import { connect } from 'node:net'
+import { json, text } from 'node:stream/consumers'
+import { setTimeout as delay } from 'node:timers/promises'
+import type { Test } from 'tap'
+import { makeHome, startHost, type Home, type Host } from './host.ts'
+
+const program = new URL('../../bin/deployctl.cjs', import.meta.url).pathname
+const service = new URL('../fixtures/echo-service.js', import.meta.url).pathname
+
+export type Ran = {
+  code: number | null
+  stdout: string
+  stderr: string
+  /** What --json printed, a value a line. */
+  events: Record<string, unknown>[]
+}
+
+/** A person with a project, and real hosts: agents with the embedded SSH server. */
+export type Rig = {
+  home: Home
+  project: string
+  hosts: Host[]
+  host(name: string): Host
+  /** Replaces the service's version, which it answers with; `sick` answers 500, `crash` ends at once. */
+  version(name: string): void
+  configure(change?: {
+    run?: string
+    health?: string
+    environment?: string
+    extra?: string
+    hosts?: readonly Pick<Host, 'name' | 'port'>[]
+  }): void
+  cli(...args: string[]): Promise<Ran>
+  /** What the service answers on a host, over a new connection. */
+  get(name: string, path?: string): Promise<string>
+  state(name: string): Promise<{
+    active: string | null
+    seq: number
+    deploying: unknown
+    version: string | null
+    addresses: Record<string, string>
+    instances: { state: string; release: string }[]
+  }>
+}
+
+export async function makeRig(t: Test, names: readonly string[] = ['web1']): Promise<Rig> {
+  const home = await makeHome()
+  const project = join(home.dir, 'project')
+  mkdirSync(project)
+  copyFileSync(service, join(project, 'server.mjs'))
+  const hosts: Host[] = []
+  for (const name of names) hosts.push(await startHost(t, home, name))
+  const rig: Rig = {
+    home,
+    project,
+    hosts,
+    host(name) {
+      const found = hosts.find((one) => one.name === name)
+      if (!found) throw new Error(`no host ${name}`)
+      return found
+    },
+    version: (name) => writeFileSync(join(project, 'version.txt'), `${name}\n`),
+    configure({ run = '', health = '', environment = '', extra = '', hosts: list = hosts } = {}) {
+      const lines = list.map(
+        ({ name, port }) => `      ${name}: { address: '127.0.0.1:${port}', identity: ${home.loginKey} }`,
+      )
+      writeFileSync(
+        join(project, 'deploy.yaml'),
+        `service: echo
+run:
+  argv: [node, server.mjs]
+  sockets: [{ name: http, host: 127.0.0.1, port: 0 }]
+${run}
+health:
+  probes: [{ type: http, timeoutSeconds: 2 }]
+  minHealthySeconds: 0.1
+  intervalSeconds: 0.05
+  deadlineSeconds: 1
+${health}
+environments:
+  production:
+    hosts:
+${lines.join('\n')}
+${environment}
+${extra}
+`,
+      )
+    },
+    cli: (...args) => runCli(project, home.env, args),
+    async get(name, path = '/') {
+      const { addresses } = await stateOf(rig, name)
+      const answer = await fetch(`http://${addresses['http']}${path}`, { headers: { connection: 'close' } })
+      return (await answer.text()).split(' ')[0] ?? ''
+    },
+    state: (name) => stateOf(rig, name),
+  }
+  rig.configure()
+  rig.version('v1')
+  return rig
+}
+
+async function runCli(cwd: string, env: NodeJS.ProcessEnv, args: readonly string[]): Promise<Ran> {
+  const child = spawn(process.execPath, [program, ...args], { cwd, env, stdio: ['ignore', 'pipe', 'pipe'] })
+  const closed = new Promise<number | null>((resolve) => child.once('close', resolve))
+  const [stdout, stderr, code] = await Promise.all([text(child.stdout), text(child.stderr), closed])
+  const events = args.includes('--json')
+    ? stdout
+        .split('\n')
+        .filter(Boolean)
+        .map((line) => JSON.parse(line) as Record<string, unknown>)
+    : []
+  return { code, stdout, stderr, events }
+}
+
+/** Asks the agent itself, by its Unix socket, as the bridge does. */
+function stateOf(rig: Rig, name: string): Promise<Awaited<ReturnType<Rig['state']>>> {
+  const socket = connect(join(rig.host(name).dir, 'agent.sock'))
+  socket.write('DEPLOYCTL/1 {"connection":"test","user":"test","auth":null}\n')
+  return new Promise((resolve, reject) => {
+    socket.once('error', reject)
+    const ask = request({
+      path: '/v1/services/echo',
+      createConnection: () => socket,
+      headers: { connection: 'close' },
+    })
+    ask.once('error', reject).once('response', (response) => {
+      json(response).then((value) => resolve(value as Awaited<ReturnType<Rig['state']>>), reject)
+    })
+    ask.end()
+  })
+}
+
+/** Waits until a host has no deployment under way. */
+export async function settled(rig: Rig, name: string): Promise<Awaited<ReturnType<Rig['state']>>> {
+  for (let tries = 0; ; tries++) {
+    const state = await rig.state(name).catch(() => null)
+    if (state && state.deploying === null) return state
+    if (tries > 60) throw new Error(`${name} does not settle`)
+    await delay(200)
+  }
+}
+
+export const read = (file: string): string => readFileSync(file, 'utf8')
