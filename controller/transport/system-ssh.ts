@@ -1,4 +1,4 @@
-import { spawn, type ChildProcess } from 'node:child_process'
+import { spawn, type ChildProcessWithoutNullStreams } from 'node:child_process'
 import { once } from 'node:events'
 import { Duplex } from 'node:stream'
 import { DeployError } from '../../shared/errors.ts'
@@ -43,14 +43,13 @@ export function systemSshArgv(
 
 /**
  * The user's own ssh as the transport: certificates, hardware keys, post-quantum exchanges, Kerberos.
- * Each channel is a connection of its own, unless their settings share one.
+ * Each channel is a connection of its own.
  */
 export class SystemSsh implements Connection {
   readonly #argv: readonly string[]
   readonly #host: string
-  readonly #children = new Set<ChildProcess>()
-  #sent = 0
-  #received = 0
+  readonly #channels = new Set<ProcessChannel>()
+  readonly #bytes = { sent: 0, received: 0 }
 
   constructor(argv: readonly string[], host: string) {
     this.#argv = argv
@@ -60,35 +59,78 @@ export class SystemSsh implements Connection {
   async openChannel(): Promise<Duplex> {
     const [command = '', ...args] = this.#argv
     const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'pipe'] })
-    this.#children.add(child)
-    let complaint = ''
-    child.stderr
-      .setEncoding('utf8')
-      .on('data', (text: string) => (complaint = (complaint + text).slice(-maxErrorChars)))
     await once(child, 'spawn').catch((cause: unknown) => {
       throw new DeployError('E_SSH_CONNECT', { host: this.#host, why: 'ssh cannot be started' }, { cause })
     })
-    const channel = Duplex.from({ readable: child.stdout, writable: child.stdin })
-    child.stdout.on('data', (chunk: Buffer) => (this.#received += chunk.length))
-    child.stdin.on('error', () => {})
-    const write = child.stdin.write.bind(child.stdin) as (chunk: Buffer, ...rest: unknown[]) => boolean
-    child.stdin.write = ((chunk: Buffer, ...rest: unknown[]) => {
-      this.#sent += chunk.length
-      return write(chunk, ...rest)
-    }) as typeof child.stdin.write
-    child.once('close', (code) => {
-      this.#children.delete(child)
-      if (code !== 0 && code !== null) channel.destroy(systemError(this.#host, complaint))
-    })
+    const channel = new ProcessChannel(child, this.#host, this.#bytes)
+    this.#channels.add(channel)
+    channel.once('close', () => this.#channels.delete(channel))
     return channel
   }
 
   close(): void {
-    for (const child of this.#children) child.kill()
+    for (const channel of this.#channels) channel.destroy()
   }
 
   bytes(): { sent: number; received: number } {
-    return { sent: this.#sent, received: this.#received }
+    return { ...this.#bytes }
+  }
+}
+
+/** A process's standard input and output as one stream; how it ended is the stream's error. */
+class ProcessChannel extends Duplex {
+  readonly #child: ChildProcessWithoutNullStreams
+  readonly #bytes: { sent: number; received: number }
+  #complaint = ''
+
+  constructor(
+    child: ChildProcessWithoutNullStreams,
+    host: string,
+    bytes: { sent: number; received: number },
+  ) {
+    super({ autoDestroy: true })
+    this.#child = child
+    this.#bytes = bytes
+    // Whoever uses the stream hears of it; an error after that is nobody's.
+    this.on('error', () => {})
+    child.stdin.on('error', () => {})
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      this.#complaint = (this.#complaint + text).slice(-maxErrorChars)
+    })
+    child.stdout.on('data', (chunk: Buffer) => {
+      bytes.received += chunk.length
+      if (!this.push(chunk)) child.stdout.pause()
+    })
+    child.once('close', (code) => {
+      if (code === 0) this.push(null)
+      else this.destroy(systemError(host, this.#complaint))
+    })
+  }
+
+  override _read(): void {
+    this.#child.stdout.resume()
+  }
+
+  override _write(chunk: Buffer, _encoding: string, done: (error?: Error | null) => void): void {
+    this.#bytes.sent += chunk.length
+    // A process that ended says why by its close; writing to it is no error of its own.
+    if (this.#child.stdin.destroyed) return done()
+    if (this.#child.stdin.write(chunk)) return done()
+    const go = () => {
+      this.#child.stdin.off('drain', go).off('close', go)
+      done()
+    }
+    this.#child.stdin.once('drain', go).once('close', go)
+  }
+
+  override _final(done: () => void): void {
+    this.#child.stdin.end()
+    done()
+  }
+
+  override _destroy(error: Error | null, done: (error: Error | null) => void): void {
+    this.#child.kill()
+    done(error)
   }
 }
 

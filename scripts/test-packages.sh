@@ -1,0 +1,11 @@
+#!/bin/sh
+# Installs the Debian packages that some tests and benchmarks use. Needs root; does nothing elsewhere.
+# Usage: scripts/test-packages.sh PACKAGE...
+set -eu
+if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
+  echo "not root on Debian: $* not installed" >&2
+  exit 3
+fi
+export DEBIAN_FRONTEND=noninteractive
+apt-get update -q >/dev/null
+apt-get install -y -q --no-install-recommends "$@" >/dev/null

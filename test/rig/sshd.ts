@@ -1,0 +1,77 @@
+import { execFileSync, spawn } from 'node:child_process'
+import { chmodSync, mkdirSync, mkdtempSync, writeFileSync } from 'node:fs'
+import { createServer, connect } from 'node:net'
+import { tmpdir, userInfo } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import type { Test } from 'tap'
+
+const bridge = new URL('../../bin/deploy-agent.cjs', import.meta.url).pathname
+const program = '/usr/sbin/sshd'
+
+export type Sshd = { port: number; user: string; hostKey: string; dir: string }
+
+/** A real sshd on loopback that can do nothing but the bridge, as docs/hosts.md sets it up. */
+export async function startSshd(
+  t: Test,
+  agentDir: string,
+  authorizedKeys: string,
+  extra = '',
+): Promise<Sshd> {
+  const dir = mkdtempSync(join(tmpdir(), 'sshd-'))
+  chmodSync(dir, 0o755)
+  const hostKey = join(dir, 'host_key')
+  execFileSync('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-f', hostKey])
+  // Its own directory for separated privileges, which the package makes at boot.
+  mkdirSync('/run/sshd', { recursive: true, mode: 0o755 })
+  const port = await freePort()
+  const config = `Port ${port}
+ListenAddress 127.0.0.1
+HostKey ${hostKey}
+PidFile none
+AuthorizedKeysFile ${authorizedKeys}
+StrictModes no
+UsePAM no
+PasswordAuthentication no
+KbdInteractiveAuthentication no
+PermitRootLogin prohibit-password
+AllowTcpForwarding no
+AllowAgentForwarding no
+X11Forwarding no
+PermitTTY no
+ExposeAuthInfo yes
+Subsystem deployctl /bin/false
+ForceCommand ${process.execPath} ${bridge} bridge --dir ${agentDir}
+${extra}
+`
+  writeFileSync(join(dir, 'config'), config)
+  const child = spawn(program, ['-D', '-e', '-f', join(dir, 'config')], {
+    stdio: ['ignore', 'ignore', 'pipe'],
+  })
+  let log = ''
+  child.stderr.setEncoding('utf8').on('data', (text: string) => (log += text))
+  t.teardown(() => child.kill())
+  for (let tries = 0; !(await answers(port)); tries++) {
+    if (tries > 100 || child.exitCode !== null) throw new Error(`sshd did not start: ${log}`)
+    await delay(50)
+  }
+  return { port, user: userInfo().username, hostKey: `${hostKey}.pub`, dir }
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer()
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const address = server.address()
+  await new Promise((resolve) => server.close(resolve))
+  return typeof address === 'object' && address ? address.port : 0
+}
+
+function answers(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(port, '127.0.0.1', () => {
+      socket.destroy()
+      resolve(true)
+    })
+    socket.once('error', () => resolve(false))
+  })
+}
