@@ -42,6 +42,8 @@ type Running = {
   confirmed: AbortController
   steps: { step: string; ms: number }[]
   lastAnswers: readonly ProbeAnswer[]
+  /** When the new release was started: older log lines are the old one's. */
+  startedAt: string
 }
 
 const logLinesShown = 20
@@ -111,6 +113,7 @@ export class Runner {
       confirmed: new AbortController(),
       steps: [],
       lastAnswers: [],
+      startedAt: entry.began,
     }
     this.#running.set(entry.opId, running)
     return running
@@ -162,6 +165,7 @@ export class Runner {
       case 'switch':
         return { type: 'switch' }
       case 'start':
+        running.startedAt = this.#parts.clock.now()
         await restart.switchTo(manager, entry.service, this.#next(entry))
         return { type: 'switched' }
       case 'probe':
@@ -304,7 +308,8 @@ export class Runner {
     const { service } = running.entry
     const log = await this.#parts.manager.tail(service, logLinesShown).catch(() => [])
     const answers = running.lastAnswers.filter(({ ok }) => !ok).map(({ detail, body }) => ({ detail, body }))
-    this.#tell(running, 'evidence', { answers, log: log.map(({ stream, line }) => `${stream} ${line}`) })
+    const own = log.filter(({ at, slot }) => at >= running.startedAt && slot === running.entry.slot)
+    this.#tell(running, 'evidence', { answers, log: own.map(({ stream, line }) => `${stream} ${line}`) })
   }
 
   #tell({ entry }: Running, type: string, data: Record<string, unknown>) {

@@ -30,7 +30,7 @@ export function pushScreen(out: Output, hosts: readonly string[]) {
   const isLive = !out.json && process.stderr.isTTY
   const width = Math.max(4, ...hosts.map((host) => host.length))
   const lines = new Map<string, Line>()
-  const evidence: { host: string; data: Record<string, unknown> }[] = []
+  const evidence: { host: string; data: unknown }[] = []
   const live = createLogUpdate(process.stderr)
   const redraw = () =>
     live([...lines].map(([host, line]) => `  ${host.padEnd(width)}  ${describe(line)}`).join('\n'))
@@ -67,9 +67,12 @@ export function pushScreen(out: Output, hosts: readonly string[]) {
       live.done()
       for (const [host, { report }] of lines)
         if (report) out.line(`  ${host.padEnd(width)}  ${resultText(report)}`)
-      for (const one of evidence) showEvidence(out, one.host, one.data)
-      for (const [host, { report }] of lines)
-        if (report?.error) out.note(`  ${host}: ${report.error.code}  ${report.error.message}`)
+      for (const [data, names] of groupHosts(evidence.map(({ host, data }) => [host, JSON.stringify(data)])))
+        showEvidence(out, names, JSON.parse(data) as Evidence)
+      const errors = [...lines].flatMap(([host, { report }]): [string, string][] =>
+        report?.error ? [[host, `${report.error.code}  ${report.error.message}`]] : [],
+      )
+      for (const [message, names] of groupHosts(errors)) out.note(`  ${names}: ${message}`)
     },
   }
 }
@@ -100,14 +103,24 @@ export function resultText({ result, strategy, ms, sent, received, reasons }: Ho
   return `${styleText(colour, words + how)}${why}${cost}`
 }
 
+/** Hosts of which the same is to be said, together: with a hundred hosts nobody reads it a hundred times. */
+export function groupHosts(said: readonly (readonly [host: string, what: string])[]): Map<string, string> {
+  const groups = new Map<string, string[]>()
+  for (const [host, what] of said) groups.set(what, [...(groups.get(what) ?? []), host])
+  return new Map([...groups].map(([what, hosts]) => [what, hosts.join(', ')]))
+}
+
+type Evidence = { answers?: { detail: string; body: string }[]; log?: string[] }
+
+const bodyLinesShown = 5
+const logLinesShown = 8
+
 /** What the service last said: the answers of the probes and the end of its log. */
-function showEvidence(out: Output, host: string, data: Record<string, unknown>) {
-  const answers = (data['answers'] as { detail: string; body: string }[] | undefined) ?? []
+function showEvidence(out: Output, hosts: string, { answers = [], log = [] }: Evidence) {
   for (const { detail, body } of answers) {
-    out.note(`  ${host}: ${detail}`)
-    for (const line of body.trim().split('\n').slice(0, 5)) if (line) out.note(`    │ ${line}`)
+    out.note(`  ${hosts}: ${detail}`)
+    for (const line of body.trim().split('\n').slice(0, bodyLinesShown)) if (line) out.note(`    │ ${line}`)
   }
-  const log = (data['log'] as string[] | undefined) ?? []
-  if (log.length > 0) out.note(`  ${host}: its last log lines`)
-  for (const line of log.slice(-8)) out.note(`    │ ${line}`)
+  if (log.length > 0) out.note(`  ${hosts}: its last log lines`)
+  for (const line of log.slice(-logLinesShown)) out.note(`    │ ${line}`)
 }

@@ -1,4 +1,5 @@
 import { text, type Command } from '../cli/command.ts'
+import { groupHosts } from '../cli/push-screen.ts'
 import { table } from '../cli/table.ts'
 import { environmentFlag, hostFlag, openWorkspace } from '../cli/workspace.ts'
 import { ago, duration } from '../cli/words.ts'
@@ -52,9 +53,12 @@ export const historyCommand: Command = {
           rows.map(({ push, results }) => rowOf(push, results)),
         ),
       )
-    for (const { push, results } of rows)
-      for (const { host, error } of results)
-        if (error) out.note(`${push.version} on ${host}: ${error.code} ${error.message}`)
+    for (const { push, results } of rows) {
+      const failed = results.flatMap(({ host, error }): [string, string][] =>
+        error ? [[host, `${error.code} ${error.message}`]] : [],
+      )
+      for (const [message, hosts] of groupHosts(failed)) out.note(`${push.version} on ${hosts}: ${message}`)
+    }
   },
 }
 
@@ -73,7 +77,9 @@ function rowOf(push: Push, results: HostResult[]): string[] {
     return results.length === 1 ? result : `${count} ${result}`
   })
   const result = counts.length === 0 ? 'no answer yet' : counts.join(', ')
-  const where = `${push.environment}/${results.map(({ host }) => host).join(',') || '-'}`
+  const hosts =
+    results.length > 2 ? `${results.length} hosts` : results.map(({ host }) => host).join(', ') || '-'
+  const where = `${push.environment}: ${hosts}`
   return [
     ago(push.at),
     push.action,

@@ -1,0 +1,235 @@
+import { spawn, type ChildProcess } from 'node:child_process'
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { get } from 'node:http'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
+import { setTimeout as delay } from 'node:timers/promises'
+import { styleText } from 'node:util'
+import { endSupervisor } from '../agent/manager/embedded/client.ts'
+import { generateKey } from '../shared/sshsig/generate-key.ts'
+import { fingerprintOf, publicKeyBlob } from '../shared/sshsig/public-key.ts'
+
+/**
+ * The whole of deployctl in front of your eyes: three hosts on this machine, a real service, an upgrade
+ * under load, a bad release. Everything is in one temporary directory and goes with it.
+ */
+const at = (path: string) => new URL(`../${path}`, import.meta.url).pathname
+const names = ['web1', 'web2', 'web3']
+const stays = !process.argv.includes('--exit')
+
+const dir = mkdtempSync(join(tmpdir(), 'deployctl-demo-'))
+const project = join(dir, 'guestbook')
+const env = {
+  PATH: process.env['PATH'],
+  TERM: process.env['TERM'],
+  HOME: dir,
+  DEPLOYCTL_HOME: join(dir, 'home'),
+  DEPLOYCTL_SSH_CONFIG: join(dir, 'ssh_config'),
+}
+const agents: ChildProcess[] = []
+
+const say = (line: string) => console.log(line)
+const title = (line: string) => console.log(`\n${styleText('bold', line)}`)
+
+/** Shows a command as one would type it, and runs it. */
+async function deployctl(...args: string[]): Promise<number | null> {
+  const shown = args.map((arg) => (/^[\w./:=@+-]+$/.test(arg) ? arg : `'${arg}'`)).join(' ')
+  say(styleText('cyan', `$ deployctl ${shown}`))
+  const child = spawn(process.execPath, [at('bin/deployctl.cjs'), ...args], {
+    cwd: project,
+    env,
+    stdio: ['ignore', 'inherit', 'inherit'],
+  })
+  return new Promise((resolve) => child.once('close', resolve))
+}
+
+async function must(...args: string[]): Promise<void> {
+  const code = await deployctl(...args)
+  if (code !== 0) throw new Error(`deployctl ${args[0] ?? ''} ended with ${code}`)
+}
+
+async function startHost(name: string): Promise<{ name: string; port: number; fingerprint: string }> {
+  const home = join(dir, 'hosts', name)
+  const program = [at('bin/deploy-agent.cjs'), '--dir', home]
+  const setup = spawn(
+    process.execPath,
+    [...program, 'setup', '--host', name, '--root', join(dir, 'home/config/root.json')],
+    { env },
+  )
+  await new Promise((resolve) => setup.once('close', resolve))
+  writeFileSync(join(home, 'authorized_keys'), readFileSync(join(dir, 'login.pub')))
+  const agent = spawn(process.execPath, [...program, 'serve', '--ssh', '127.0.0.1:0'], {
+    env,
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  agents.push(agent)
+  const port = await new Promise<number>((resolve, reject) => {
+    let output = ''
+    agent.stdout.setEncoding('utf8').on('data', (chunk: string) => {
+      output += chunk
+      const found = /ssh on .*:(\d+)/.exec(output)?.[1]
+      if (found) resolve(Number(found))
+    })
+    agent.once('close', () => reject(new Error(`the agent of ${name} did not start: ${output}`)))
+  })
+  return {
+    name,
+    port,
+    fingerprint: fingerprintOf(publicKeyBlob(readFileSync(join(home, 'ssh_host_key.pub'), 'utf8'))),
+  }
+}
+
+/** Where the service listens on a host, as `deployctl status` says. */
+async function addresses(): Promise<Map<string, string>> {
+  const child = spawn(process.execPath, [at('bin/deployctl.cjs'), 'status', '--json'], {
+    cwd: project,
+    env,
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  const lines = (await text(child.stdout)).trim().split('\n')
+  type Line = { host: string; state: { addresses: Record<string, string> } }
+  return new Map(
+    lines
+      .map((line) => JSON.parse(line) as Line)
+      .map(({ host, state }) => [host, `http://${state.addresses['http']}`]),
+  )
+}
+
+const ask = async (url: string) => (await fetch(url, { headers: { connection: 'close' } })).text()
+
+async function showServing(urls: ReadonlyMap<string, string>) {
+  for (const [name, url] of urls) {
+    const page = await ask(`${url}/`)
+    const greeting = /<\/h1>\n<p>(.*)<\/p>/.exec(page)?.[1] ?? '?'
+    const release = /release ([^<]*)/.exec(page)?.[1] ?? '?'
+    const entry = /<b>(.*)<\/b>: ([^<]*)/.exec(page)
+    say(
+      `  ${name}  ${url}  “${greeting}”  release ${release}${entry ? `, ${entry[1]} wrote “${entry[2]?.trim()}”` : ''}`,
+    )
+  }
+}
+
+/** Requests without pause, each over a new connection, until it is stopped. */
+function load(url: string) {
+  const counts = { good: 0, bad: 0, slowestMs: 0 }
+  const stop = new AbortController()
+  const one = () =>
+    new Promise<void>((resolve) => {
+      const began = performance.now()
+      const done = (good: boolean) => {
+        counts[good ? 'good' : 'bad'] += 1
+        counts.slowestMs = Math.max(counts.slowestMs, performance.now() - began)
+        resolve()
+      }
+      get(`${url}/healthz`, { agent: false }, (response) =>
+        response.resume().once('close', () => done(response.statusCode === 200)),
+      ).once('error', () => done(false))
+    })
+  const loop = async () => {
+    while (!stop.signal.aborted) {
+      await one()
+      await delay(5)
+    }
+  }
+  const running = Promise.all([loop(), loop()])
+  return async () => {
+    stop.abort()
+    await running
+    return counts
+  }
+}
+
+function edit(file: string, from: string, to: string) {
+  const path = join(project, file)
+  const before = readFileSync(path, 'utf8')
+  if (!before.includes(from)) throw new Error(`${file} has no ${from}`)
+  writeFileSync(path, before.replace(from, to))
+  say(`  ${file}: ${styleText('red', `- ${from}`)}  ${styleText('green', `+ ${to}`)}`)
+}
+
+async function demo() {
+  cpSync(at('examples/guestbook'), project, { recursive: true })
+  // Its one dependency comes from our own packages, so that nothing is downloaded again.
+  cpSync(at('node_modules/pretty-ms'), join(project, 'node_modules/pretty-ms'), { recursive: true })
+  const login = generateKey('demo')
+  writeFileSync(join(dir, 'login'), login.privateKey, { mode: 0o600 })
+  writeFileSync(join(dir, 'login.pub'), `${login.publicKey}\n`)
+  writeFileSync(
+    env.DEPLOYCTL_SSH_CONFIG,
+    `IdentityFile ${join(dir, 'login')}\nIdentityAgent none\nGlobalKnownHostsFile none\nUserKnownHostsFile ${join(dir, 'known_hosts')}\n`,
+  )
+
+  title('1. A signing key, a fleet, three hosts on this machine')
+  say('   each with an agent and its own small SSH server on loopback')
+  const yaml = join(project, 'deploy.yaml')
+  writeFileSync(
+    yaml,
+    readFileSync(yaml, 'utf8')
+      .replace('port: 8080', 'port: 0')
+      .replace(/hosts:\n.*\n/, 'hosts: {}\n'),
+  )
+  await must('init')
+  mkdirSync(join(dir, 'hosts'))
+  const hosts = await Promise.all(names.map((name) => startHost(name)))
+  for (const { name, port, fingerprint } of hosts)
+    await must('host', 'add', name, `127.0.0.1:${port}`, '--host-key', fingerprint)
+
+  title('2. The first push: built, signed, sent, started, checked, confirmed')
+  await must('push', '-m', 'first release')
+  const urls = await addresses()
+  await fetch(`${urls.get('web1')}/entries`, {
+    method: 'POST',
+    body: JSON.stringify({ name: 'Ada', text: 'first!' }),
+  })
+  await showServing(urls)
+
+  title('3. A change, while requests keep coming in')
+  edit('lib/page.js', 'Welcome!', 'Welcome back!')
+  await must('plan', '--host', 'web1')
+  const stop = load(urls.get('web1') ?? '')
+  await must('push', '-m', 'warmer greeting')
+  const { good, bad, slowestMs } = await stop()
+  say(
+    `  requests to web1 meanwhile: ${good} answered, ${bad} failed, the slowest took ${Math.round(slowestMs)} ms`,
+  )
+  await showServing(urls)
+
+  title('4. A release that is not healthy')
+  edit('lib/routes.js', '200, { ok: true, version }', '500, { ok: false, reason: "no database" }')
+  const code = await deployctl('push', '-m', 'broken on purpose')
+  say(`  exit code ${code}; meanwhile:`)
+  await showServing(urls)
+  if (code !== 8) throw new Error('a broken release should have been rolled back')
+
+  title('5. What happened, and the proof')
+  await must('history')
+  await must('history', '--verify')
+  await must('status')
+
+  title('To do it for real')
+  say(`  npm install -g .                                  this clone as your deployctl
+  cd YOUR-PROJECT && deployctl init                 writes deploy.yaml, makes your key
+  set up a host: docs/hosts.md                      a user, the agent, one sshd stanza
+  deployctl host add web1 web1.example.com
+  deployctl push`)
+  if (!stays) return
+  title('The three hosts stay up until you press Ctrl-C')
+  for (const [name, url] of urls) say(`  ${name}  ${url}`)
+  await new Promise((resolve) => process.once('SIGINT', resolve).once('SIGTERM', resolve))
+}
+
+async function cleanUp() {
+  for (const agent of agents) agent.kill()
+  await Promise.all(names.map((name) => endSupervisor(join(dir, 'hosts', name))))
+  await delay(200)
+  rmSync(dir, { recursive: true, force: true })
+}
+
+const beganMs = performance.now()
+try {
+  await demo()
+  say(`\nDone in ${Math.round((performance.now() - beganMs) / 1000)} s; ${dir} is removed.`)
+} finally {
+  await cleanUp()
+}
