@@ -37,6 +37,7 @@ export class Releases {
   readonly #trees: string
   readonly #blobs: Blobs
   readonly #parsed = new Map<string, SavedManifest>()
+  readonly #staging = new Map<string, Promise<void>>()
 
   constructor(dir: string, blobs: Blobs) {
     this.#manifests = join(dir, 'manifests')
@@ -100,9 +101,16 @@ export class Releases {
   }
 
   /** Makes a release's tree from blobs by hard links. Doing it again changes nothing. @throws DeployError E_STORE */
-  async stage(service: string, digest: string, manifest: Manifest): Promise<void> {
+  stage(service: string, digest: string, manifest: Manifest): Promise<void> {
     const tree = this.treeOf(service, digest)
-    if (existsSync(tree)) return
+    const underWay = this.#staging.get(tree)
+    if (underWay || existsSync(tree)) return underWay ?? Promise.resolve()
+    const staging = this.#stage(tree, manifest).finally(() => this.#staging.delete(tree))
+    this.#staging.set(tree, staging)
+    return staging
+  }
+
+  async #stage(tree: string, manifest: Manifest): Promise<void> {
     const fresh = `${tree}.new`
     await removeTree(fresh)
     try {

@@ -97,16 +97,16 @@ export class History implements Disposable {
     return rows.map(resultOf)
   }
 
-  /** What a host said last that it runs of a service; null when it never said. */
-  lastActive(host: string, service: string): string | null {
+  /** The release a host got last, deployed or only uploaded: what the next is told as a difference to. */
+  lastKnown(host: string, service: string): string | null {
     const row = this.#db
-      .prepare<unknown[], { receipt: Buffer }>(
-        `SELECT r.receipt FROM host_results AS r JOIN pushes AS p USING (op_id)
-         WHERE r.host = ? AND p.service = ? AND r.receipt IS NOT NULL ORDER BY r.number DESC LIMIT 1`,
-      )
+      .prepare<unknown[], { release: string }>('SELECT release FROM on_hosts WHERE host = ? AND service = ?')
       .get(host, service)
-    // It was checked before it was recorded.
-    return row ? (JSON.parse(row.receipt.toString()) as Receipt).active : null
+    return row?.release ?? null
+  }
+
+  noteOnHost(host: string, service: string, release: string): void {
+    this.#db.prepare('INSERT OR REPLACE INTO on_hosts VALUES (?, ?, ?)').run(host, service, release)
   }
 
   /** All receipts of a host in the order of its own count, for checking the chain. */

@@ -18,5 +18,8 @@ export const migrations: readonly string[] = [
      fleet TEXT NOT NULL, name TEXT NOT NULL, receipt_key TEXT NOT NULL, pinned_at TEXT NOT NULL,
      PRIMARY KEY (fleet, name)
    ) STRICT;
+   CREATE TABLE on_hosts (
+     host TEXT NOT NULL, service TEXT NOT NULL, release TEXT NOT NULL, PRIMARY KEY (host, service)
+   ) STRICT;
    CREATE TABLE manifests (digest TEXT PRIMARY KEY, bytes BLOB NOT NULL, signatures TEXT NOT NULL) STRICT;`,
 ]

@@ -73,10 +73,11 @@ async function uploadAll(sessions: readonly Session[], options: PushOptions) {
     const beganMs = performance.now()
     emit({ type: 'stage', host, stage: 'uploading' })
     try {
-      const base = await findBase(history, history.lastActive(host, release.manifest.service), root)
+      const base = await findBase(history, history.lastKnown(host, release.manifest.service), root)
       const onProgress = (sent: number, total: number) => emit({ type: 'progress', host, sent, total })
       const { state } = await uploadRelease(session, { release, base, bases, onProgress })
       emit({ type: 'stage', host, stage: 'uploaded' })
+      history.noteOnHost(host, release.manifest.service, release.digest)
       ready.push({ session, state, beganMs })
     } catch (error) {
       failed.push({ host, error: asDeployError(error) })
