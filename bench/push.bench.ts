@@ -12,6 +12,7 @@ import { Bases } from '../controller/push/bases.ts'
 import { openSession, type Session } from '../controller/push/session.ts'
 import { findBase, uploadRelease } from '../controller/push/upload.ts'
 import { buildRelease } from '../controller/release/build.ts'
+import { version } from '../shared/version.ts'
 import { generateKey } from '../shared/sshsig/generate-key.ts'
 import { cpuOf, median, memoryOf, startLink, timed, type Usage } from './lib/measure.ts'
 import { makeTree, edit, type Tree } from './lib/tree.ts'
@@ -37,6 +38,8 @@ const env = {
   HOME: dir,
   DEPLOYCTL_HOME: join(dir, 'home'),
   DEPLOYCTL_SSH_CONFIG: join(dir, 'ssh_config'),
+  // As the launcher of the installed package does.
+  NODE_COMPILE_CACHE: join(dir, 'compiled'),
 }
 const cases = ['first', 'nothing', 'one file', 'a line of 5 MB', '1 %'] as const
 type Case = (typeof cases)[number]
@@ -167,9 +170,9 @@ async function main() {
       fleet: fleet.root.fleet,
       signer,
       cacheDir,
-      builder: 'deployctl/bench',
+      builder: `deployctl/${version}`,
     })
-    const base = await findBase(history, history.lastKnown('web1', 'tree'), fleet.root)
+    const base = findBase(history, history.lastKnown('web1', 'tree'))
     const bases = new Bases(cacheDir, 'tree')
     await uploadRelease(kept.session, { release, base, bases, onProgress: () => {} })
     history.keepManifest(release.digest, release.bytes, release.signatures)

@@ -148,6 +148,7 @@ class Upload {
       if (offset > 0) await this.#resume(blob, offset, hash)
       await this.#write(file, blob, offset, payload, hash)
     }
+    if (offset > 0) chmodSync(file, 0o444)
     this.#done.add(blob)
   }
 
@@ -215,7 +216,6 @@ class Upload {
 
   /** Makes what arrived durable and known; to be called even when the upload was cut. */
   async finish(): Promise<void> {
-    for (const name of this.#done) chmodSync(join(this.#dir, name), 0o444)
     await this.#home.adopt([...this.#done])
   }
 }

@@ -17,22 +17,18 @@ const packages = [
   'webpack@5.99.9',
   'react@19.1.0',
   'react-dom@19.1.0',
-  'lodash@4.17.21',
   'express@5.1.0',
   'eslint@9.30.0',
   'prettier@3.6.2',
   '@babel/core@7.28.0',
-  'jest@30.0.4',
-  'rxjs@7.8.2',
-  'date-fns@4.1.0',
+  'mocha@11.7.1',
+  'echarts@5.6.0',
+  'pdfjs-dist@5.3.31',
   'axios@1.10.0',
-  'moment@2.30.1',
   'mongoose@8.16.1',
   'socket.io@4.8.1',
-  'three@0.178.0',
   'd3@7.9.0',
-  'core-js@3.43.0',
-  'fastify@5.4.0',
+  'koa@3.0.0',
 ]
 const cache = new URL('../.cache', import.meta.url).pathname
 
@@ -53,11 +49,10 @@ export function makeTree(dir: string): Tree {
       ['install', '--no-audit', '--no-fund', '--ignore-scripts', '--loglevel=error', ...packages],
       { cwd: installed, stdio: 'inherit' },
     )
-    rmSync(join(installed, 'node_modules', '.bin'), { recursive: true, force: true })
     writeFileSync(join(installed, 'bundle.js'), bundle())
     writeFileSync(join(installed, '.complete'), '')
   }
-  cpSync(installed, dir, { recursive: true, preserveTimestamps: true })
+  cpSync(installed, dir, { recursive: true, preserveTimestamps: true, verbatimSymlinks: true })
   rmSync(join(dir, '.complete'))
   const files = readdirSync(dir, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())

@@ -26,7 +26,7 @@ export const logsCommand: Command = {
     const { target, project } = workspace
     const count = Math.min(10_000, Number.parseInt(text(parsed, 'lines') ?? defaultLines, 10) || 1)
     const follow = parsed.flags['follow'] === true ? '&follow=1' : ''
-    const { opened, failed } = await openAll(target.hosts, { ...workspace, emit: () => {} })
+    const { opened, failed } = await openAll(workspace)
     const width = Math.max(...target.hosts.map(({ name }) => name.length))
     const read = async ({ client, target: host }: (typeof opened)[number]) => {
       const path = `/v1/services/${project.config.service}/logs?lines=${count}${follow}`

@@ -30,13 +30,11 @@ export const planCommand: Command = {
     out.line(`${describeRelease(release)}  → ${target.environment.name}`)
     const environment = sha256Hex(encodeDocument(target.environment))
     const bases = new Bases(cacheDir, service)
-    const { opened, failed } = await openAll(target.hosts, { ...workspace, emit: () => {} })
+    const { opened, failed } = await openAll(workspace)
     try {
       for (const session of opened) {
         const state = await readState(session, service)
-        const base =
-          (await findBase(history, state.active, fleet.root)) ??
-          (await fetchBase(session, state.active, fleet.root))
+        const base = findBase(history, state.active) ?? (await fetchBase(session, state.active, fleet.root))
         const isSame = state.active === release.digest && state.environment === environment
         const plan = isSame
           ? { strategy: 'none', reasons: ['it runs this release already'] }

@@ -13,9 +13,11 @@ import {
   type Workspace,
 } from '../cli/workspace.ts'
 import { bytes, short } from '../cli/words.ts'
+import { openAll } from '../push/deploy.ts'
 import { push } from '../push/push.ts'
 import { buildRelease, type Release } from '../release/build.ts'
 import { openSaved, readSavedContent } from '../release/saved.ts'
+import type { Signer } from '../../shared/sshsig/signer.ts'
 import { version } from '../../shared/version.ts'
 
 /** A release from the project's directory, or one that `deployctl build` saved. */
@@ -23,6 +25,7 @@ export async function releaseFor(
   parsed: Parsed,
   context: CliContext,
   workspace: Workspace,
+  signer?: Signer,
 ): Promise<Release> {
   const { project, fleet } = workspace
   const saved = text(parsed, 'from')
@@ -39,7 +42,7 @@ export async function releaseFor(
   const given = text(parsed, 'as')
   return buildRelease(project, {
     fleet: fleet.root.fleet,
-    signer: await signerFor(parsed, context),
+    signer: signer ?? (await signerFor(parsed, context)),
     cacheDir: context.cacheDir,
     builder: `deployctl/${version}`,
     onOutput: (output) => context.out.note(output.trimEnd()),
@@ -97,13 +100,15 @@ export const pushCommand: Command = {
     const { target, fleet, sessions } = workspace
     if (target.hosts.length === 0)
       throw new DeployError('E_NO_HOSTS', { environment: target.environment.name })
-    const release = await releaseFor(parsed, context, workspace)
-    await askProtected(
-      parsed,
-      workspace,
-      `Push ${release.manifest.version}`,
-      release.manifest.provenance.dirty,
-    )
+    const signer = await signerFor(parsed, context)
+    // Shaking hands takes about as long as reading the files. Not before somebody was asked, though.
+    const opening = target.isProtected ? undefined : openAll(workspace)
+    const release = await releaseFor(parsed, context, workspace, signer).catch(async (error: unknown) => {
+      for (const { client } of (await opening)?.opened ?? []) client.close()
+      throw error
+    })
+    const { version: name, provenance } = release.manifest
+    await askProtected(parsed, workspace, `Push ${name}`, provenance.dirty)
     out.line(`${describeRelease(release)}  → ${target.environment.name}`)
     out.event({
       type: 'release',
@@ -115,12 +120,12 @@ export const pushCommand: Command = {
       out,
       target.hosts.map(({ name }) => name),
     )
-    const signer = await signerFor(parsed, context)
     const outcome = await push({
       release,
       target,
       history,
       sessions,
+      opening,
       signer,
       root: fleet.root,
       cacheDir: context.cacheDir,

@@ -45,7 +45,7 @@ export const rollbackCommand: Command = {
       target.hosts.map(({ name }) => name),
     )
     const options: DeployOptions = { sessions, root: fleet.root, signer, history, target, emit: screen.emit }
-    const { opened, failed } = await openAll(target.hosts, options)
+    const { opened, failed } = await openAll(options)
     try {
       const [unreachable] = failed
       if (unreachable) throw unreachable.error
@@ -122,7 +122,7 @@ function findRelease(
 }
 
 async function describe([first]: readonly Ready[], release: string, { fleet, history }: Workspace) {
-  const known = await findBase(history, release, fleet.root)
+  const known = findBase(history, release)
   const base = known ?? (first ? await fetchBase(first.session, release, fleet.root) : null)
   if (!base) return { version: short(release), commit: null }
   return { version: base.manifest.version, commit: base.manifest.provenance.commit }

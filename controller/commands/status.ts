@@ -16,7 +16,7 @@ export const statusCommand: Command = {
     using _ = workspace.history
     const { out } = context
     const { target, project } = workspace
-    const { opened, failed } = await openAll(target.hosts, { ...workspace, emit: () => {} })
+    const { opened, failed } = await openAll(workspace)
     try {
       const states = await Promise.all(
         opened.map(async (session) => ({

@@ -55,23 +55,24 @@ export const blankReport = (host: string): HostReport => ({
   received: 0,
 })
 
+export type OpenedHosts = { opened: Session[]; failed: { host: string; error: DeployError }[] }
+
 /** Opens a session with each host, at most `parallel` at once; what failed is told by its error. */
-export async function openAll(
-  hosts: readonly HostTarget[],
-  { sessions, target, emit }: Pick<DeployOptions, 'sessions' | 'target' | 'emit'>,
-): Promise<{ opened: Session[]; failed: { host: string; error: DeployError }[] }> {
+export async function openAll({
+  sessions,
+  target,
+}: Pick<DeployOptions, 'sessions' | 'target'>): Promise<OpenedHosts> {
   const limit = pLimit(target.parallel)
   const opened: Session[] = []
-  const failed: { host: string; error: DeployError }[] = []
+  const failed: OpenedHosts['failed'] = []
   const open = async (host: HostTarget) => {
-    emit({ type: 'stage', host: host.name, stage: 'connecting' })
     try {
       opened.push(await openSession(host, sessions))
     } catch (error) {
       failed.push({ host: host.name, error: asDeployError(error) })
     }
   }
-  await Promise.all(hosts.map((host) => limit(() => open(host))))
+  await Promise.all(target.hosts.map((host) => limit(() => open(host))))
   return { opened, failed }
 }
 

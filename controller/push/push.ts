@@ -3,7 +3,7 @@ import { encodeDocument, sha256Hex } from '../../shared/documents/document.ts'
 import { DeployError, asDeployError } from '../../shared/errors.ts'
 import type { Release } from '../release/build.ts'
 import { Bases } from './bases.ts'
-import { blankReport, carryOut, openAll, type DeployOptions, type Ready } from './deploy.ts'
+import { blankReport, carryOut, openAll, type DeployOptions, type OpenedHosts, type Ready } from './deploy.ts'
 import type { HostReport } from './events.ts'
 import { outcomeOf } from './outcome.decide.ts'
 import type { Session } from './session.ts'
@@ -16,6 +16,8 @@ export type PushOptions = DeployOptions & {
   reason: string
   /** Upload and stop: nothing is ordered. */
   stageOnly: boolean
+  /** The connections, when they were begun while the release was being made. */
+  opening?: Promise<OpenedHosts> | undefined
 }
 
 export type PushOutcome = { reports: HostReport[]; error: DeployError | null }
@@ -26,7 +28,8 @@ export type PushOutcome = { reports: HostReport[]; error: DeployError | null }
  */
 export async function push(options: PushOptions): Promise<PushOutcome> {
   const { target, emit } = options
-  const { opened, failed } = await openAll(target.hosts, options)
+  for (const { name } of target.hosts) emit({ type: 'stage', host: name, stage: 'connecting' })
+  const { opened, failed } = await (options.opening ?? openAll(options))
   const reports: HostReport[] = []
   const report = (one: HostReport) => {
     reports.push(one)
@@ -63,7 +66,7 @@ function abandon(
 }
 
 async function uploadAll(sessions: readonly Session[], options: PushOptions) {
-  const { release, target, history, root, emit, cacheDir } = options
+  const { release, target, history, emit, cacheDir } = options
   const bases = new Bases(cacheDir, release.manifest.service)
   const limit = pLimit(target.parallel)
   const ready: Ready[] = []
@@ -73,7 +76,7 @@ async function uploadAll(sessions: readonly Session[], options: PushOptions) {
     const beganMs = performance.now()
     emit({ type: 'stage', host, stage: 'uploading' })
     try {
-      const base = await findBase(history, history.lastKnown(host, release.manifest.service), root)
+      const base = findBase(history, history.lastKnown(host, release.manifest.service))
       const onProgress = (sent: number, total: number) => emit({ type: 'progress', host, sent, total })
       const { state } = await uploadRelease(session, { release, base, bases, onProgress })
       emit({ type: 'stage', host, stage: 'uploaded' })

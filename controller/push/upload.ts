@@ -30,11 +30,11 @@ export type UploadOptions = {
   onProgress: (sent: number, total: number) => void
 }
 
-/** The manifest of a release, from our own records or from the host, trusted either way. */
-export async function findBase(history: History, digest: string | null, root: Root): Promise<Base | null> {
+/** The manifest of a release from our own records, where only what was checked is kept. */
+export function findBase(history: History, digest: string | null): Base | null {
   const kept = digest === null ? null : history.manifest(digest)
   if (!kept || digest === null) return null
-  return { digest, bytes: kept.bytes, manifest: openRelease(kept.bytes, kept.signatures, root).manifest }
+  return { digest, bytes: kept.bytes, manifest: JSON.parse(kept.bytes.toString()) as Manifest }
 }
 
 const manifestParser = parserOf(
@@ -64,34 +64,29 @@ export async function fetchBase(
  * @throws DeployError those of the host's store, E_BUILD_CHANGED, E_CONNECTION_LOST
  */
 export async function uploadRelease({ client }: Session, options: UploadOptions): Promise<UploadAnswer> {
-  const { release } = options
-  const { service } = release.manifest
-  const send = (path: string, frames: Iterable<Frame> | AsyncIterable<Frame>) =>
-    client.post(path, answerParser, packType, packStream(frames))
-  let answer = await offer(send, options).catch((error: unknown) => {
+  const { release, base } = options
+  const path = `/v1/services/${release.manifest.service}/releases`
+  const send = (rest: string, frames: Iterable<Frame> | AsyncIterable<Frame>) =>
+    client.post(`${path}${rest}`, answerParser, packType, packStream(frames))
+  // A host that has this very release need not be told its manifest.
+  const first =
+    base?.digest === release.digest ? send(`/${release.digest}/blobs`, []) : send('', offerFrames(options))
+  let answer = await first.catch((error: unknown) => {
     // The host has pruned what we took as the base: then everything goes whole.
-    if (error instanceof DeployError && error.code === 'E_BASE_UNKNOWN')
-      return offer(send, { ...options, base: null })
-    throw error
+    if (!(error instanceof DeployError)) throw error
+    if (error.code !== 'E_BASE_UNKNOWN' && error.code !== 'E_RELEASE_UNKNOWN') throw error
+    return send('', offerFrames({ ...options, base: null }))
   })
   for (let round = 0; answer.missing.length > 0; round++) {
     if (round === maxRounds) throw new DeployError('E_RELEASE_INCOMPLETE', { missing: answer.missing.length })
     const isRetry = round > 0
     const frames = missingFrames(answer.missing, isRetry ? { ...options, base: null } : options)
-    answer = await send(`/v1/services/${service}/releases/${release.digest}/blobs`, frames).catch(
-      (error: unknown) => {
-        if (error instanceof DeployError && error.code === 'E_BASE_UNKNOWN') return answer
-        throw error
-      },
-    )
+    answer = await send(`/${release.digest}/blobs`, frames).catch((error: unknown) => {
+      if (error instanceof DeployError && error.code === 'E_BASE_UNKNOWN') return answer
+      throw error
+    })
   }
   return answer
-}
-
-type Send = (path: string, frames: Iterable<Frame> | AsyncIterable<Frame>) => Promise<UploadAnswer>
-
-function offer(send: Send, options: UploadOptions): Promise<UploadAnswer> {
-  return send(`/v1/services/${options.release.manifest.service}/releases`, offerFrames(options))
 }
 
 async function* wholeFrames(options: UploadOptions): AsyncIterable<Frame> {

@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { bytewise } from '../../shared/documents/bytewise.ts'
 import { encodeDocument, sha256Hex } from '../../shared/documents/document.ts'
 import { checkManifestPaths } from '../../shared/documents/path-rules.ts'
 import { DeployError } from '../../shared/errors.ts'
@@ -86,7 +87,7 @@ async function assemble(
   facts: GitFacts,
   { fleet, signer, builder, version: given }: BuildOptions,
 ): Promise<Release> {
-  const entries = files.map(({ path, mode, size, sha256 }) => ({ path, mode, size, sha256 }))
+  const entries = files.map(({ path, mode, size, sha256 }) => ({ mode, path, sha256, size }))
   const content = sha256Hex(encodeDocument({ entries, links, emptyDirs }))
   const version = given ?? versionOf(facts, content, await packageVersion(dir))
   const versionBytes = Buffer.from(`${version}\n`)
@@ -102,9 +103,7 @@ async function assemble(
     service: config.service,
     version,
     created: facts?.committedAt ?? noTime,
-    files: [...entries, versionEntry].sort((a, b) =>
-      Buffer.compare(Buffer.from(a.path), Buffer.from(b.path)),
-    ),
+    files: [...entries, versionEntry].sort((a, b) => bytewise(a.path, b.path)),
     links,
     emptyDirs,
     run: config.run,

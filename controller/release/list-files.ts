@@ -1,6 +1,7 @@
 import { lstatSync, readdirSync, readlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import ignore, { type Ignore } from 'ignore'
+import { bytewise } from '../../shared/documents/bytewise.ts'
 import { DeployError } from '../../shared/errors.ts'
 
 /** What identifies an unchanged file without reading it: bytes, milliseconds, inode. */
@@ -43,13 +44,11 @@ export function listFiles(
   if (listing.files.length + listing.links.length === 0) throw new DeployError('E_BUILD_EMPTY', { dir })
   listing.files.sort(byPath)
   listing.links.sort(byPath)
-  listing.emptyDirs.sort((a, b) => byPath({ path: a }, { path: b }))
+  listing.emptyDirs.sort(bytewise)
   return listing
 }
 
-/** The order of the UTF-8 bytes, which that of JavaScript's strings is not. */
-const byPath = (a: { path: string }, b: { path: string }) =>
-  Buffer.compare(Buffer.from(a.path), Buffer.from(b.path))
+const byPath = (a: { path: string }, b: { path: string }) => bytewise(a.path, b.path)
 
 type Walk = { excluded: Ignore; included: Ignore | null; listing: Listing }
 
@@ -84,9 +83,9 @@ function read(dir: string) {
 }
 
 function take(root: string, path: string, listing: Listing) {
-  const stat = lstatSync(join(root, path))
+  const stat = lstatSync(`${root}/${path}`)
   if (stat.isSymbolicLink()) {
-    listing.links.push({ path, target: readlinkSync(join(root, path)) })
+    listing.links.push({ path, target: readlinkSync(`${root}/${path}`) })
     return
   }
   const bad = !stat.isFile()

@@ -1,4 +1,4 @@
-import { createReadStream, createWriteStream } from 'node:fs'
+import { createReadStream, createWriteStream, readFileSync } from 'node:fs'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { createHash } from 'node:crypto'
 import { join } from 'node:path'
@@ -34,11 +34,17 @@ async function* once(bytes: Buffer) {
   yield bytes
 }
 
+/** Read in one go: a stream for each of ten thousand small files costs seconds. */
+const smallBytes = 1024 * 1024
+
 async function* readExactly(file: string, size: number): AsyncIterable<Uint8Array> {
   let sent = 0
   try {
-    if (size === 0) return
-    for await (const chunk of createReadStream(file, { end: size - 1, highWaterMark: 256 * 1024 })) {
+    const chunks =
+      size <= smallBytes
+        ? [readFileSync(file)]
+        : createReadStream(file, { end: size - 1, highWaterMark: smallBytes })
+    for await (const chunk of chunks) {
       sent += (chunk as Buffer).length
       yield chunk as Buffer
     }

@@ -54,6 +54,7 @@ export class StatCache {
   /** @param takenMs wall clock before the files were listed */
   async save(files: readonly (ListedFile & { sha256: string })[], takenMs: number): Promise<void> {
     const safe = files.filter(({ mtimeMs, ctimeMs }) => Math.max(mtimeMs, ctimeMs) < takenMs - racyMs)
+    if (safe.length === this.#entries.size && safe.every((file) => this.digestOf(file) !== null)) return
     const entries = safe.map(({ path, size, mtimeMs, ctimeMs, ino, sha256 }) => [
       path,
       [size, mtimeMs, ctimeMs, ino, sha256],

@@ -1,5 +1,6 @@
 import { DeployError } from '../errors.ts'
 import { manifestLimits, type Manifest } from '../formats/manifest.ts'
+import { bytewise } from './bytewise.ts'
 
 /** Names that deployctl itself uses at the top of a release. */
 const reserved = new Set(['.deployctl'])
@@ -39,7 +40,7 @@ const unsafe = (path: string, why: string) =>
 function checkSorted(paths: readonly string[]) {
   for (const [index, path] of paths.entries()) {
     const before = paths[index - 1]
-    if (before !== undefined && Buffer.compare(Buffer.from(before), Buffer.from(path)) >= 0)
+    if (before !== undefined && bytewise(before, path) >= 0)
       throw unsafe(path, before === path ? 'it is there twice' : 'the list is not sorted')
   }
 }
@@ -58,29 +59,34 @@ function checkPath(path: string) {
   if (reserved.has(segments[0] ?? '')) throw unsafe(path, 'that name is deployctl’s own')
 }
 
+/** As the least discerning file system sees a name. */
+const fold = (path: string) => (/^[ -~]*$/.test(path) ? path : path.normalize('NFC')).toLowerCase()
+
 /** Two names that one file system would take for the same, or a file where a directory must be. */
 function checkCollisions(paths: readonly string[]) {
-  const fold = (path: string) => path.normalize('NFC').toLowerCase()
-  const spelled = new Map<string, string>()
-  const entries = new Set(paths.map(fold))
+  const entries = new Map<string, string>()
+  const dirs = new Map<string, string>()
+  const known = new Set<string>()
+  const differs = (path: string, other: string) =>
+    unsafe(path, `it differs from ${JSON.stringify(other)} only in case or form`)
   for (const path of paths) {
-    const segments = path.split('/')
-    for (let length = 1; length <= segments.length; length++) {
-      const prefix = segments.slice(0, length).join('/')
-      const folded = fold(prefix)
-      const other = spelled.get(folded) ?? prefix
-      if (other !== prefix)
-        throw unsafe(path, `it differs from ${JSON.stringify(other)} only in case or form`)
-      if (length < segments.length && entries.has(folded))
-        throw unsafe(path, `${JSON.stringify(prefix)} is not a directory`)
-      spelled.set(folded, prefix)
+    const folded = fold(path)
+    const other = entries.get(folded)
+    if (other !== undefined) throw other === path ? unsafe(path, 'it is there twice') : differs(path, other)
+    entries.set(folded, path)
+  }
+  for (const path of paths)
+    for (let end = path.lastIndexOf('/'); end > 0; end = path.lastIndexOf('/', end - 1)) {
+      const dir = path.slice(0, end)
+      if (known.has(dir)) break
+      known.add(dir)
+      const folded = fold(dir)
+      const [other, entry] = [dirs.get(folded), entries.get(folded)]
+      if (other !== undefined) throw differs(path, other)
+      if (entry !== undefined)
+        throw entry === dir ? unsafe(path, `${JSON.stringify(dir)} is not a directory`) : differs(path, entry)
+      dirs.set(folded, dir)
     }
-  }
-  if (entries.size !== paths.length) {
-    const seen = new Set<string>()
-    const twice = paths.find((path) => seen.has(fold(path)) || !seen.add(fold(path))) ?? ''
-    throw unsafe(twice, 'it is there twice')
-  }
 }
 
 /** Follows a link as the kernel would, through other links, and never above the release. */

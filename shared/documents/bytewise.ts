@@ -1,0 +1,11 @@
+const surrogates = /[\ud800-\udfff]/
+
+/**
+ * Orders text by its UTF-8 bytes, as every list in a document is. JavaScript's own order is the same
+ * except beyond the basic plane.
+ */
+export function bytewise(a: string, b: string): number {
+  if (a === b) return 0
+  if (surrogates.test(a) || surrogates.test(b)) return Buffer.compare(Buffer.from(a), Buffer.from(b))
+  return a < b ? -1 : 1
+}
