@@ -21,6 +21,8 @@ import { acceptOrder } from './trust/decide.ts'
 import { version } from '../shared/version.ts'
 
 const orderParser = parserOf(Order)
+/** No upload for this long: there is time to tidy up. */
+const quietMs = 1000
 
 export const systemClock: Clock = {
   bootId: readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim(),
@@ -39,7 +41,8 @@ export class Agent implements Operations {
   readonly #ballast: Ballast
   readonly #clock: Clock
   readonly #challenges = new Challenges()
-  #pruning: Promise<void> = Promise.resolve()
+  #tidying: Promise<void> = Promise.resolve()
+  #tidyTimer: NodeJS.Timeout | undefined
 
   constructor(
     host: Host,
@@ -55,7 +58,7 @@ export class Agent implements Operations {
     this.#journal = new Journal(hostPaths(host.dir).journal, () => this.#ballast.drop())
     this.#blobs = new Blobs(host.dir)
     this.#releases = new Releases(host.dir, this.#blobs)
-    const onEnded = () => void this.#prune()
+    const onEnded = () => this.#tidySoon(0)
     const [journal, releases] = [this.#journal, this.#releases]
     const parts = { host, manager, clock, journal, releases, onEnded }
     this.#runner = new Runner(onStep ? { ...parts, onStep } : parts)
@@ -126,6 +129,7 @@ export class Agent implements Operations {
       .map(({ sha256 }) => ({ sha256, have: this.#blobs.partialSize(sha256) }))
     // Now rather than when the order comes: whoever stages early switches sooner.
     if (missing.length === 0) await this.#releases.stage(service, digest, manifest)
+    this.#tidySoon(quietMs)
     return { release: digest, missing, state: await this.service(service) }
   }
 
@@ -226,22 +230,30 @@ export class Agent implements Operations {
   }
 
   /** After a deployment, never in it: removing ten thousand files takes a second. */
-  #prune(): Promise<void> {
-    this.#pruning = this.#pruning
+  #tidySoon(afterMs: number): void {
+    clearTimeout(this.#tidyTimer)
+    this.#tidyTimer = setTimeout(() => void this.#tidy(), afterMs)
+  }
+
+  #tidy(): Promise<void> {
+    this.#tidying = this.#tidying
       .then(async () => {
+        if (this.#journal.unfinished().length > 0) return
         const keep = new Map<string, Set<string>>()
         const open = this.#journal.unfinished()
-        for (const { name, active, previous } of this.#journal.services()) {
+        for (const name of this.#releases.services()) {
+          const { active, previous } = this.#journal.service(name)
           const newest = this.#releases.staged(name).slice(0, this.#host.keepReleases)
           const busy = open.filter(({ service }) => service === name).map(({ release }) => release)
           keep.set(name, new Set([...newest, ...busy, ...[active, previous].filter((one) => one !== null)]))
         }
         await this.#releases.prune(keep)
         this.#ballast.restore()
+        for (const name of this.#releases.services()) await this.#releases.makeSpare(name)
       })
       // What is left over now is removed the next time.
-      .catch((error: unknown) => console.error('prune:', error))
-    return this.#pruning
+      .catch((error: unknown) => console.error('tidy:', error))
+    return this.#tidying
   }
 }
 

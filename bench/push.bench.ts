@@ -30,6 +30,7 @@ const option = (name: string, fallback: string) => {
 const repeats = Number(option('repeats', '3'))
 const delays = option('delays', '0,25').split(',').map(Number)
 const onePercent = 100
+const pauseMs = 3000
 
 const at = (path: string) => new URL(`../${path}`, import.meta.url).pathname
 const dir = mkdtempSync(join(tmpdir(), 'bench-push-'))
@@ -120,6 +121,8 @@ async function main() {
       samples.set(`${what}|${tool}`, [...(samples.get(`${what}|${tool}`) ?? []), sample])
     const kept = { session: null as Session | null }
     for (const what of cases) {
+      // Nobody pushes twice in a second; the agent uses the pause.
+      await new Promise((resolve) => setTimeout(resolve, pauseMs))
       change(tree, what)
       for (const [tool, flags] of [
         ['rsync -a', '-a'],
@@ -141,6 +144,7 @@ async function main() {
         hostCpuMs,
         hostPeakMb: memoryOf(agent.pid ?? 0, 'VmHWM'),
       })
+      if (what !== 'first') await new Promise((resolve) => setTimeout(resolve, pauseMs))
       if (what !== 'first') keep('deployctl, kept', what, await overKept(kept, tree, what, forced))
     }
     kept.session?.client.close()

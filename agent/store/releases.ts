@@ -1,23 +1,20 @@
 import {
-  chmodSync,
   existsSync,
-  linkSync,
   mkdirSync,
   readFileSync,
   readdirSync,
   renameSync,
   rmSync,
   statSync,
-  symlinkSync,
   writeFileSync,
 } from 'node:fs'
-import { chmod, readFile, readdir, rm } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { setImmediate } from 'node:timers/promises'
 import { DeployError } from '../../shared/errors.ts'
 import type { Manifest } from '../../shared/formats/manifest.ts'
 import type { Blobs } from './blobs.ts'
-import { syncAll, syncPath } from './durable.ts'
+import { syncPath } from './durable.ts'
+import { adaptTree, makeTree, removeTree } from './tree.ts'
 
 export type SavedManifest = { manifest: Manifest; bytes: Buffer; signatures: string[] }
 
@@ -25,8 +22,9 @@ export type SavedManifest = { manifest: Manifest; bytes: Buffer; signatures: str
 const parsedKept = 3
 /** What was uploaded this recently may be about to be ordered. */
 const recentMs = 24 * 60 * 60 * 1000
-/** Links made before others get a turn on the event loop. */
-const linksPerTurn = 500
+/** Names of trees that are not releases: one being made, and one made ahead of need. */
+const making = '.new'
+const spareTree = '.spare'
 
 /**
  * Signed manifests and the read-only trees made from them. A tree that has its final name is whole:
@@ -38,6 +36,7 @@ export class Releases {
   readonly #blobs: Blobs
   readonly #parsed = new Map<string, SavedManifest>()
   readonly #staging = new Map<string, Promise<void>>()
+  #sparing: Promise<void> = Promise.resolve()
 
   constructor(dir: string, blobs: Blobs) {
     this.#manifests = join(dir, 'manifests')
@@ -105,20 +104,29 @@ export class Releases {
     const tree = this.treeOf(service, digest)
     const underWay = this.#staging.get(tree)
     if (underWay || existsSync(tree)) return underWay ?? Promise.resolve()
-    const staging = this.#stage(tree, manifest).finally(() => this.#staging.delete(tree))
+    const staging = this.#stage(service, digest, manifest).finally(() => this.#staging.delete(tree))
     this.#staging.set(tree, staging)
     return staging
   }
 
-  async #stage(tree: string, manifest: Manifest): Promise<void> {
-    const fresh = `${tree}.new`
+  async #stage(service: string, digest: string, manifest: Manifest): Promise<void> {
+    const tree = this.treeOf(service, digest)
+    const fresh = `${tree}${making}`
+    const objectFor = this.#blobs.objectFor.bind(this.#blobs)
+    await this.#sparing
     await removeTree(fresh)
     try {
-      const dirs = makeDirs(fresh, manifest)
-      await this.#link(fresh, manifest)
-      for (const { path, target } of manifest.links) symlinkSync(target, join(fresh, path))
-      for (const dir of dirs.toReversed()) chmodSync(dir, 0o555)
-      await syncAll(this.#trees, dirs)
+      const spare = this.#takeSpare(service, fresh)
+      const isAdapted =
+        spare &&
+        (await adaptTree(fresh, spare, manifest, objectFor).then(
+          () => true,
+          () => false,
+        ))
+      if (!isAdapted) {
+        await removeTree(fresh)
+        await makeTree(fresh, manifest, objectFor)
+      }
       renameSync(fresh, tree)
       syncPath(dirname(tree))
     } catch (cause) {
@@ -128,11 +136,42 @@ export class Releases {
     }
   }
 
-  async #link(tree: string, { files }: Manifest) {
-    for (const [index, { path, mode, sha256 }] of files.entries()) {
-      linkSync(this.#blobs.objectFor(sha256, mode === '0755'), join(tree, path))
-      if (index % linksPerTurn === linksPerTurn - 1) await setImmediate()
-    }
+  /** Moves the spare tree to `fresh`; the content that it has, or null when there is none. */
+  #takeSpare(service: string, fresh: string): Manifest | null {
+    const dir = join(this.#trees, service)
+    const name = existsSync(dir) && readdirSync(dir).find((one) => one.endsWith(spareTree))
+    const saved = name ? this.find(name.slice(0, -spareTree.length)) : null
+    if (!name || !saved) return null
+    renameSync(join(dir, name), fresh)
+    return saved.manifest
+  }
+
+  /**
+   * Makes a second tree of the newest release ahead of time: the next one is most likely almost the
+   * same, and its tree is then there after as many changes as it has.
+   */
+  makeSpare(service: string): Promise<void> {
+    this.#sparing = this.#makeSpare(service).catch((error: unknown) => console.error('spare tree:', error))
+    return this.#sparing
+  }
+
+  async #makeSpare(service: string): Promise<void> {
+    const [newest] = this.staged(service)
+    const saved = newest === undefined ? null : this.find(newest)
+    if (newest === undefined || !saved || this.#staging.size > 0) return
+    const dir = join(this.#trees, service)
+    const spares = readdirSync(dir).filter((name) => name.endsWith(spareTree))
+    if (spares.includes(newest + spareTree)) return
+    for (const name of spares) await removeTree(join(dir, name))
+    const fresh = join(dir, `spare${making}`)
+    await removeTree(fresh)
+    await makeTree(fresh, saved.manifest, this.#blobs.objectFor.bind(this.#blobs))
+    renameSync(fresh, join(dir, newest + spareTree))
+  }
+
+  /** All that ever had a release here. */
+  services(): string[] {
+    return readdirSync(this.#trees)
   }
 
   /** Newest first, by when they were staged. */
@@ -140,7 +179,7 @@ export class Releases {
     const dir = join(this.#trees, service)
     if (!existsSync(dir)) return []
     return readdirSync(dir)
-      .filter((name) => !name.endsWith('.new'))
+      .filter((name) => !name.includes('.'))
       .map((name) => ({ name, ms: statSync(join(dir, name)).ctimeMs }))
       .sort((a, b) => b.ms - a.ms)
       .map(({ name }) => name)
@@ -153,9 +192,11 @@ export class Releases {
    */
   async prune(keep: ReadonlyMap<string, ReadonlySet<string>>): Promise<void> {
     for (const service of readdirSync(this.#trees))
-      for (const name of readdirSync(join(this.#trees, service)))
-        if (!keep.get(service)?.has(name.replace(/\.new$/, '')))
+      for (const name of readdirSync(join(this.#trees, service))) {
+        const [digest = ''] = name.split('.')
+        if (!keep.get(service)?.has(digest) && !this.#staging.has(this.treeOf(service, digest)))
           await removeTree(join(this.#trees, service, name))
+      }
     const kept = new Set([...keep.values()].flatMap((digests) => [...digests]))
     const needed = new Set<string>()
     for (const name of readdirSync(this.#manifests)) {
@@ -171,34 +212,4 @@ export class Releases {
     }
     for (const sha256 of this.#blobs.all()) if (!needed.has(sha256)) this.#blobs.remove(sha256)
   }
-}
-
-/** All directories of a release, parents first, writable until they are filled. */
-function makeDirs(tree: string, { files, links, emptyDirs }: Manifest): string[] {
-  const relative = new Set<string>(emptyDirs)
-  for (const { path } of [...files, ...links])
-    for (let at = path.lastIndexOf('/'); at > 0; at = path.lastIndexOf('/', at - 1)) {
-      const dir = path.slice(0, at)
-      if (relative.has(dir)) break
-      relative.add(dir)
-    }
-  for (const dir of emptyDirs)
-    for (let at = dir.lastIndexOf('/'); at > 0; at = dir.lastIndexOf('/', at - 1))
-      relative.add(dir.slice(0, at))
-  mkdirSync(tree, { recursive: true, mode: 0o755 })
-  const dirs = [...relative].sort().map((dir) => join(tree, dir))
-  for (const dir of dirs) mkdirSync(dir, { mode: 0o755 })
-  return [tree, ...dirs]
-}
-
-/** A tree's directories are read-only, so they are opened first. */
-async function removeTree(tree: string): Promise<void> {
-  if (!existsSync(tree)) return
-  const open = async (dir: string) => {
-    await chmod(dir, 0o755)
-    for (const entry of await readdir(dir, { withFileTypes: true }))
-      if (entry.isDirectory()) await open(join(dir, entry.name))
-  }
-  await open(tree)
-  await rm(tree, { recursive: true, force: true })
 }

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import {
+  chmodSync,
   existsSync,
   lstatSync,
   mkdtempSync,
@@ -7,6 +8,7 @@ import {
   readdirSync,
   readlinkSync,
   statSync,
+  unlinkSync,
   utimesSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -151,6 +153,62 @@ t.test('a release is staged as a read-only tree, and staging again changes nothi
   t.equal(statSync(join(tree, 'lib')).mode & 0o777, 0o555)
   t.ok(lstatSync(join(tree, 'lib/empty/inner')).isDirectory())
   t.same(readdirSync(join(dir, 'releases', 'shop')), ['d1'])
+})
+
+t.test('a spare tree becomes the tree of the next release by its differences alone', async (t) => {
+  const dir = makeDir()
+  const blobs = await filled(dir, ['one', 'two', '#!/bin/sh\n'])
+  const releases = new Releases(dir, blobs)
+  const before = manifestOf(
+    { 'lib/deep/a.js': 'one', 'lib/b.js': 'one', 'old/only/x': 'two', 'run.sh': '#!/bin/sh\n', swap: 'one' },
+    { links: [{ path: 'link', target: 'lib/b.js' }], emptyDirs: ['void'] },
+  )
+  const after = manifestOf(
+    {
+      'lib/deep/a.js': 'two',
+      'lib/b.js': 'one',
+      'new/dir/y': 'two',
+      'run.sh': '#!/bin/sh\n',
+      'swap/in': 'one',
+    },
+    { links: [{ path: 'link', target: 'lib/deep/a.js' }], emptyDirs: ['old'] },
+  )
+  const look = (tree: string) =>
+    readdirSync(tree, { recursive: true, withFileTypes: true })
+      .map((entry) => {
+        const path = join(entry.parentPath, entry.name)
+        const { mode, ino } = lstatSync(path)
+        const what = entry.isDirectory() ? 'dir' : entry.isSymbolicLink() ? readlinkSync(path) : ino
+        return `${path.slice(tree.length)} ${mode & 0o777} ${what}`
+      })
+      .sort()
+  releases.save('d1', { manifest: before, bytes: Buffer.from('{}'), signatures: [] })
+  await releases.stage('shop', 'd1', before)
+  const first = look(releases.treeOf('shop', 'd1'))
+  await releases.makeSpare('shop')
+  t.same(readdirSync(join(dir, 'releases', 'shop')).sort(), ['d1', 'd1.spare'])
+  const { ino } = statSync(join(dir, 'releases', 'shop', 'd1.spare', 'lib'))
+  await releases.stage('shop', 'd2', after)
+  t.same(readdirSync(join(dir, 'releases', 'shop')).sort(), ['d1', 'd2'])
+  t.equal(statSync(join(releases.treeOf('shop', 'd2'), 'lib')).ino, ino, 'it is the spare tree')
+  t.same(look(releases.treeOf('shop', 'd1')), first, 'the old release is as it was')
+  const whole = new Releases(makeDir(), blobs)
+  await whole.stage('shop', 'd2', after)
+  t.same(look(releases.treeOf('shop', 'd2')), look(whole.treeOf('shop', 'd2')))
+})
+
+t.test('a spare tree that somebody changed is not used', async (t) => {
+  const dir = makeDir()
+  const releases = new Releases(dir, await filled(dir, ['one', 'two']))
+  const manifest = manifestOf({ 'lib/a': 'one' })
+  releases.save('d1', { manifest, bytes: Buffer.from('{}'), signatures: [] })
+  await releases.stage('shop', 'd1', manifest)
+  await releases.makeSpare('shop')
+  const lib = join(dir, 'releases', 'shop', 'd1.spare', 'lib')
+  chmodSync(lib, 0o755)
+  unlinkSync(join(lib, 'a'))
+  await releases.stage('shop', 'd2', manifestOf({ 'lib/a': 'two' }))
+  t.equal(readFileSync(join(releases.treeOf('shop', 'd2'), 'lib', 'a'), 'utf8'), 'two')
 })
 
 t.test('staging without a content fails and leaves nothing', async (t) => {
