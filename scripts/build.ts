@@ -8,6 +8,7 @@ import { rmSync } from 'node:fs'
 const entries = {
   deployctl: 'controller/cli/main.ts',
   'deploy-agent': 'agent/main.ts',
+  'list-worker': 'controller/release/list-worker.ts',
   'hash-worker': 'controller/release/hash-worker.ts',
 }
 const external = ['better-sqlite3', 'ssh2', 'fastify']

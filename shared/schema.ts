@@ -1,5 +1,5 @@
 import { Type, type Static, type TSchema } from 'typebox'
-import { Compile } from 'typebox/compile'
+import { Compile, type Validator } from 'typebox/compile'
 
 export { Type, type Static, type TSchema }
 
@@ -19,13 +19,17 @@ export type Parser<T> = {
   issues(value: unknown): Issue[]
 }
 
-/** A compiled schema. One schema gives the static type, this check and the JSON Schema. */
+/**
+ * A compiled schema. One schema gives the static type, this check and the JSON Schema. Compiled when it
+ * is first needed: a command needs a few of many.
+ */
 export function parserOf<S extends TSchema>(schema: S): Parser<Static<S>> {
-  const validator = Compile(schema)
+  let compiled: Validator<{}, S> | undefined
+  const validator = () => (compiled ??= Compile(schema))
   return {
-    check: (value): value is Static<S> => validator.Check(value),
+    check: (value): value is Static<S> => validator().Check(value),
     issues: (value) =>
-      [...validator.Errors(value)]
+      [...validator().Errors(value)]
         .filter((error) => error.keyword !== 'boolean')
         .map(({ instancePath, message, keyword, schemaPath, params }) => ({
           path: instancePath,

@@ -4,5 +4,4 @@ import { runProgram } from './program.ts'
 
 const code = await runProgram(process.argv.slice(2), commands, version)
 // Connections that linger must not keep the program from ending.
-process.exitCode = code
-setTimeout(() => process.exit(code), 500).unref()
+setImmediate(() => process.exit(code))

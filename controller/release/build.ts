@@ -9,9 +9,7 @@ import type { Manifest } from '../../shared/formats/manifest.ts'
 import { namespaces } from '../../shared/formats/namespaces.ts'
 import type { Signer } from '../../shared/sshsig/signer.ts'
 import type { Project } from '../config/load.ts'
-import { hashFiles } from './hash-files.ts'
-import { listFiles, type Listing } from './list-files.ts'
-import { StatCache } from './stat-cache.ts'
+import { scan, type Scanned } from './scan.ts'
 import { gitFacts, packageVersion, versionOf, type GitFacts } from './version.ts'
 
 /** Where the content behind a digest is: a file's path, or the bytes themselves. */
@@ -62,28 +60,15 @@ export async function buildRelease(project: Project, options: BuildOptions): Pro
   if (command) await runBuild(command, dir, options.onOutput ?? (() => {}))
   const root = join(dir, config.build?.output ?? '.')
   const facts = gitFacts(dir)
-  const takenMs = Date.now()
-  const cache = await StatCache.open(options.cacheDir, root)
-  const listing = listFiles(root, config.build?.include, config.build?.exclude)
-  const files = await digests(root, listing, cache)
-  await cache.save(files, takenMs)
-  return assemble(project, root, { ...listing, files }, await facts, options)
+  const { include = [], exclude = [] } = config.build ?? {}
+  const scanned = await scan({ root, include, exclude, cacheDir: options.cacheDir })
+  return assemble(project, root, scanned, await facts, options)
 }
-
-async function digests(root: string, listing: Listing, cache: StatCache) {
-  const known = listing.files.map((file) => cache.digestOf(file))
-  const unread = listing.files.filter((_, index) => known[index] === null)
-  const fresh = await hashFiles(root, unread)
-  let next = 0
-  return listing.files.map((file, index) => ({ ...file, sha256: known[index] ?? fresh[next++] ?? '' }))
-}
-
-type Hashed = Omit<Listing, 'files'> & { files: (Listing['files'][number] & { sha256: string })[] }
 
 async function assemble(
   { config, dir }: Project,
   root: string,
-  { files, links, emptyDirs }: Hashed,
+  { files, links, emptyDirs }: Scanned,
   facts: GitFacts,
   { fleet, signer, builder, version: given }: BuildOptions,
 ): Promise<Release> {

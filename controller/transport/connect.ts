@@ -3,7 +3,6 @@ import pRetry, { AbortError } from 'p-retry'
 import { DeployError } from '../../shared/errors.ts'
 import { sshAlgorithms } from '../../shared/ssh-algorithms.ts'
 import { hostTarget, type HostTarget } from '../config/target.ts'
-import { run } from '../process.ts'
 import { chooseTransport, type TransportChoice } from './choose.decide.ts'
 import { readKnownHosts } from './host-keys.ts'
 import { hostName, judgeHostKey, knownKeyTypes, type KnownHosts } from './known-hosts.ts'
@@ -65,7 +64,6 @@ export async function resolveTransport(
   const isCertified = judgeAuthority(known, ...lookup)
   const choice = chooseTransport({
     wanted: target.transport,
-    hasSystemSsh: target.transport === 'auto' && (await run(['ssh', '-V'])).status === 0,
     ...settings,
     ...identityFacts(settings),
     hasAgent: settings.agentSocket !== null,

@@ -7,6 +7,8 @@ import { run } from '../process.ts'
 
 /** The effective settings of the user's ssh for one host, as far as we use them. */
 export type SshSettings = {
+  /** False when they are defaults, since this machine has no ssh. */
+  hasSystemSsh: boolean
   host: string
   port: number
   user: string
@@ -67,6 +69,7 @@ export function parseSettings(text: string, env: NodeJS.ProcessEnv): SshSettings
       .map(expandHome)
   const agent = one('identityagent') ?? 'SSH_AUTH_SOCK'
   return {
+    hasSystemSsh: true,
     host: one('hostname') ?? '',
     port: Number(one('port') ?? 22),
     user: one('user') ?? userInfo().username,
@@ -97,6 +100,7 @@ function withoutSsh(
   const home = join(homedir(), '.ssh')
   const names = ['id_ed25519', 'id_ecdsa', 'id_rsa']
   return {
+    hasSystemSsh: false,
     host,
     port: port ?? 22,
     user,
