@@ -15,7 +15,7 @@ import type { ServiceManager } from './manager/manager.ts'
 import { Blobs } from './store/blobs.ts'
 import { receivePack } from './store/receive.ts'
 import { Releases } from './store/releases.ts'
-import { Ballast } from './store/space.ts'
+import { Ballast, asStoreError } from './store/space.ts'
 import { Challenges } from './trust/challenges.ts'
 import { acceptOrder } from './trust/decide.ts'
 import { version } from '../shared/version.ts'
@@ -123,7 +123,9 @@ export class Agent implements Operations {
 
   async #receive(service: string, known: string | null, pack: Parameters<Operations['offer']>[1]) {
     const store = { host: this.#host, blobs: this.#blobs, releases: this.#releases }
-    const { manifest, digest } = await receivePack(store, service, known, pack)
+    const { manifest, digest } = await receivePack(store, service, known, pack).catch((error: unknown) => {
+      throw asStoreError(error, this.#host.dir, this.#host.name)
+    })
     const missing = this.#releases
       .missing(manifest)
       .map(({ sha256 }) => ({ sha256, have: this.#blobs.partialSize(sha256) }))

@@ -10,10 +10,10 @@ import {
 } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { DeployError } from '../../shared/errors.ts'
 import type { Manifest } from '../../shared/formats/manifest.ts'
 import type { Blobs } from './blobs.ts'
 import { syncPath } from './durable.ts'
+import { asStoreError } from './space.ts'
 import { adaptTree, makeTree, removeTree } from './tree.ts'
 
 export type SavedManifest = { manifest: Manifest; bytes: Buffer; signatures: string[] }
@@ -131,8 +131,7 @@ export class Releases {
       syncPath(dirname(tree))
     } catch (cause) {
       await removeTree(fresh)
-      const why = cause instanceof Error ? cause.message : String(cause)
-      throw new DeployError('E_STORE', { why }, { cause })
+      throw asStoreError(cause, this.#trees, 'this host')
     }
   }
 

@@ -20,6 +20,20 @@ export function checkSpace(dir: string, host: string, needBytes: number, needIno
     throw new DeployError('E_INODES_FULL', { host, need: needInodes, free: ffree, path: dir })
 }
 
+/** What the file system said, as an error with a next step. */
+export function asStoreError(error: unknown, dir: string, host: string): DeployError {
+  if (error instanceof DeployError) return error
+  const why = error instanceof Error ? error.message : String(error)
+  const isFull = /\b(ENOSPC|EDQUOT)\b/.test(why)
+  if (!isFull) return new DeployError('E_STORE', { why }, { cause: error })
+  const { bavail, bsize } = statfsSync(dir)
+  return new DeployError(
+    'E_DISK_FULL',
+    { host, need: 'more', free: bavail * bsize, path: dir },
+    { cause: error },
+  )
+}
+
 /** A file to throw overboard, so that a rollback can be journalled on a full disk. */
 export class Ballast {
   readonly #file: string

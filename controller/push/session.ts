@@ -8,6 +8,8 @@ import { ChannelClient } from '../transport/channel-client.ts'
 import { connectHost, type ConnectOptions } from '../transport/connect.ts'
 
 const helloParser = parserOf(Hello)
+/** What every version says, whatever else it says. */
+const versionParser = parserOf(Type.Object({ api: Type.Integer(), agent: Type.String({ maxLength: 64 }) }))
 const stateParser = parserOf(ServiceState)
 const confirmedParser = parserOf(Type.Object({ confirmed: Type.Literal(true) }))
 
@@ -24,7 +26,12 @@ export type Session = { target: HostTarget; client: ChannelClient; hello: Hello 
 export async function openSession(target: HostTarget, options: SessionOptions): Promise<Session> {
   const client = new ChannelClient(await connectHost(target, options), target.name)
   try {
-    const hello = await client.get('/v1/hello', helloParser)
+    const hello = await client.get('/v1/hello', versionParser)
+    const { api, agent } = hello
+    if (api !== apiVersion)
+      throw new DeployError('E_API_VERSION', { host: target.name, agent, theirs: api, ours: apiVersion })
+    if (!helloParser.check(hello))
+      throw new DeployError('E_HOST_ANSWER', { host: target.name, why: 'its hello has the wrong shape' })
     checkIdentity(target.name, hello, options)
     return { target, client, hello }
   } catch (error) {
@@ -34,9 +41,7 @@ export async function openSession(target: HostTarget, options: SessionOptions): 
 }
 
 function checkIdentity(name: string, hello: Hello, { fleet, history }: SessionOptions) {
-  const { api, agent, host, receiptKey } = hello
-  if (api !== apiVersion)
-    throw new DeployError('E_API_VERSION', { host: name, agent, theirs: api, ours: apiVersion })
+  const { host, receiptKey } = hello
   if (hello.fleet !== fleet)
     throw new DeployError('E_WRONG_FLEET', { own: hello.fleet, other: fleet, what: 'push' })
   const pinned =
