@@ -59,7 +59,10 @@ const EnvironmentConfig = Strict({
     Type.Array(SocketSpec, { maxItems: 16, description: 'Where sockets listen here instead of as in run.' }),
   ),
   protected: Type.Optional(
-    Type.Boolean({ description: 'Ask before pushing there, and refuse files that are not committed.' }),
+    Type.Boolean({
+      description:
+        'Ask before anything is pushed or rolled back there, and say when files are not committed.',
+    }),
   ),
   confirmSeconds: Type.Optional(described(Seconds, 'Instead of activation.confirmSeconds.')),
   rollout: Type.Optional(described(Rollout, 'Instead of the general rollout.')),
@@ -70,30 +73,39 @@ export const Config = Strict(
   {
     service: described(Name, 'Name of the service on its hosts.'),
     build: Type.Optional(
-      Strict({
-        command: Type.Optional(
-          Type.Array(Type.String({ minLength: 1, maxLength: 4096 }), {
-            minItems: 1,
-            maxItems: 64,
-            description: 'Run before the release is made, for example [npm, run, build].',
-          }),
-        ),
-        output: Type.Optional(
-          Type.String({
-            minLength: 1,
-            maxLength: 1024,
-            description: 'The directory that becomes the release; that of deploy.yaml when left out.',
-          }),
-        ),
-        include: Patterns('Only what fits one of these patterns (.gitignore syntax).'),
-        exclude: Patterns('Leave out what fits one of these patterns (.gitignore syntax).'),
-      }),
+      Strict(
+        {
+          command: Type.Optional(
+            Type.Array(Type.String({ minLength: 1, maxLength: 4096 }), {
+              minItems: 1,
+              maxItems: 64,
+              description: 'Run before the release is made, for example [npm, run, build].',
+            }),
+          ),
+          output: Type.Optional(
+            Type.String({
+              minLength: 1,
+              maxLength: 1024,
+              description: 'The directory that becomes the release; that of deploy.yaml when left out.',
+            }),
+          ),
+          include: Patterns('Only what fits one of these patterns (.gitignore syntax).'),
+          exclude: Patterns('Leave out what fits one of these patterns (.gitignore syntax).'),
+        },
+        { description: 'How the files of a release come to be.' },
+      ),
     ),
-    run: RunSpec,
-    health: Type.Optional(HealthSpec),
-    activation: Type.Optional(ActivationSpec),
-    environments: Type.Record(Name, EnvironmentConfig, { minProperties: 1, maxProperties: 64 }),
-    rollout: Type.Optional(Rollout),
+    run: described(RunSpec, 'How the service is run.'),
+    health: Type.Optional(described(HealthSpec, 'How it is known to be well.')),
+    activation: Type.Optional(described(ActivationSpec, 'How a new release takes over.')),
+    environments: Type.Record(Name, EnvironmentConfig, {
+      minProperties: 1,
+      maxProperties: 64,
+      description: 'Sets of hosts, each with its own settings.',
+    }),
+    rollout: Type.Optional(
+      described(Rollout, 'How many hosts at once, and what becomes of those that are away.'),
+    ),
   },
   { title: 'deploy.yaml' },
 )

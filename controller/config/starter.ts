@@ -11,8 +11,6 @@ export type Found = {
   hasSocket: boolean
 }
 
-const schemaUrl = 'https://unpkg.com/deployctl/docs/deploy.schema.json'
-
 /** Looks at what is there, never runs it. */
 export async function detectProject(dir: string): Promise<Found> {
   const names = new Set(await readdir(dir))
@@ -107,7 +105,7 @@ function parseObject(text: string): Record<string, unknown> {
 export function starterConfig({ service, argv, build, hasSocket }: Found): string {
   const list = (words: readonly string[]) =>
     stringify([...words], { collectionStyle: 'flow', lineWidth: 0 }).trim()
-  const lines = [`# yaml-language-server: $schema=${schemaUrl}`, `service: ${service}`]
+  const lines = [`service: ${service}`]
   if (build) {
     lines.push('build:')
     if (build.command) lines.push(`  command: ${list(build.command)}`)

@@ -15,7 +15,7 @@ export const described = <S extends TSchema>(schema: S, description: string): S 
 
 /** A listening socket that the host owns and passes to the service as fd 3 and up (LISTEN_FDS). */
 export const SocketSpec = Strict({
-  name: Name,
+  name: described(Name, 'What probes and LISTEN_FDNAMES call it.'),
   host: Type.Optional(
     Type.String({
       minLength: 1,
@@ -57,19 +57,19 @@ export const RunSpec = Strict({
     Strict(
       {
         signal: Type.Optional(
-          Type.Union([Type.Literal('SIGTERM'), Type.Literal('SIGINT'), Type.Literal('SIGQUIT')]),
+          Type.Union([Type.Literal('SIGTERM'), Type.Literal('SIGINT'), Type.Literal('SIGQUIT')], {
+            description: 'Asks the service to end (SIGTERM).',
+          }),
         ),
-        seconds: Type.Optional(Seconds),
+        seconds: Type.Optional(described(Seconds, 'Time it has until SIGKILL (10).')),
       },
-      {
-        description: 'The signal that asks the service to end (SIGTERM), and the seconds until SIGKILL (10).',
-      },
+      { description: 'How the service is ended.' },
     ),
   ),
 })
 export type RunSpec = Static<typeof RunSpec>
 
-const probeTiming = { timeoutSeconds: Type.Optional(Seconds) }
+const probeTiming = { timeoutSeconds: Type.Optional(described(Seconds, 'For one try (5).')) }
 export const ProbeSpec = Type.Union([
   Strict({
     type: Type.Literal('http'),
@@ -81,6 +81,7 @@ export const ProbeSpec = Type.Union([
     headers: Type.Optional(
       Type.Record(Type.String({ pattern: '^[A-Za-z0-9-]{1,64}$' }), Type.String({ maxLength: 1024 }), {
         maxProperties: 32,
+        description: 'Sent with the request.',
       }),
     ),
     status: Type.Optional(
@@ -91,12 +92,21 @@ export const ProbeSpec = Type.Union([
   }),
   Strict({
     type: Type.Literal('tcp'),
-    socket: Type.Optional(Name),
-    host: Type.Optional(Type.String({ maxLength: 253 })),
-    port: Type.Optional(Port),
+    socket: Type.Optional(described(Name, 'Name of one of run.sockets; the first when left out.')),
+    host: Type.Optional(
+      Type.String({
+        maxLength: 253,
+        description: 'Or an address as the host sees it; 127.0.0.1 when left out.',
+      }),
+    ),
+    port: Type.Optional(described(Port, 'Port at that address.')),
     ...probeTiming,
   }),
-  Strict({ type: Type.Literal('command'), argv: Argv, ...probeTiming }),
+  Strict({
+    type: Type.Literal('command'),
+    argv: described(Argv, 'Run as the service would be; good when it ends with 0.'),
+    ...probeTiming,
+  }),
 ])
 export type ProbeSpec = Static<typeof ProbeSpec>
 
