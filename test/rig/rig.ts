@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process'
-import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { request } from 'node:http'
 import { connect } from 'node:net'
@@ -143,5 +143,3 @@ export async function settled(rig: Rig, name: string): Promise<Awaited<ReturnTyp
     await delay(200)
   }
 }
-
-export const read = (file: string): string => readFileSync(file, 'utf8')
