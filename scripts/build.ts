@@ -1,9 +1,11 @@
 import { build } from 'esbuild'
-import { rmSync } from 'node:fs'
+import { readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 
 /**
  * dist/: each program bundled, for publishing; Node does not strip types inside node_modules, and one
- * file starts several times faster than hundreds. Packages with native parts stay outside.
+ * file starts several times faster than hundreds. Native parts stay outside, and fastify, which loads
+ * its parts by name.
  */
 const entries = {
   deployctl: 'controller/cli/main.ts',
@@ -11,12 +13,13 @@ const entries = {
   'list-worker': 'controller/release/list-worker.ts',
   'hash-worker': 'controller/release/hash-worker.ts',
 }
-const external = ['better-sqlite3', 'ssh2', 'fastify']
+const external = ['better-sqlite3', 'cpu-features', '*.node', 'fastify']
 
 const at = (path: string) => new URL(`../${path}`, import.meta.url).pathname
 
 rmSync(at('dist'), { recursive: true, force: true })
-await build({
+const { metafile } = await build({
+  metafile: true,
   entryPoints: Object.fromEntries(Object.entries(entries).map(([name, file]) => [name, at(file)])),
   outdir: at('dist'),
   bundle: true,
@@ -28,6 +31,25 @@ await build({
   minifySyntax: true,
   legalComments: 'none',
   banner: {
-    js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);",
+    js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url); const __dirname = import.meta.dirname;",
   },
 })
+writeFileSync(at('dist/THIRD-PARTY.txt'), notices(Object.keys(metafile.inputs)))
+
+/** The licences of all packages that went into the bundle. */
+function notices(inputs: readonly string[]): string {
+  const found = inputs.map((input) => /^.*node_modules\/(?:@[^/]+\/)?[^/]+/.exec(input)?.[0])
+  const packages = [...new Set(found.filter((dir) => dir !== undefined))].sort()
+  return packages.map((dir) => notice(at(dir))).join('\n\n')
+}
+
+function notice(dir: string): string {
+  const { name, version, license } = JSON.parse(readFileSync(join(dir, 'package.json'), 'utf8')) as {
+    name: string
+    version: string
+    license?: string
+  }
+  const file = readdirSync(dir).find((one) => /^licen[cs]e/i.test(one))
+  const text = file === undefined ? '' : readFileSync(join(dir, file), 'utf8')
+  return `${name} ${version}, ${license ?? 'licence below'}\n\n${text.trim()}`
+}

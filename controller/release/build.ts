@@ -5,7 +5,7 @@ import { bytewise } from '../../shared/documents/bytewise.ts'
 import { encodeDocument, sha256Hex } from '../../shared/documents/document.ts'
 import { checkManifestPaths } from '../../shared/documents/path-rules.ts'
 import { DeployError } from '../../shared/errors.ts'
-import type { Manifest } from '../../shared/formats/manifest.ts'
+import type { FileEntry, Manifest } from '../../shared/formats/manifest.ts'
 import { namespaces } from '../../shared/formats/namespaces.ts'
 import type { Signer } from '../../shared/sshsig/signer.ts'
 import type { Project } from '../config/load.ts'
@@ -73,7 +73,7 @@ async function assemble(
   { fleet, signer, builder, version: given }: BuildOptions,
 ): Promise<Release> {
   const entries = files.map(({ path, mode, size, sha256 }) => ({ mode, path, sha256, size }))
-  const content = sha256Hex(encodeDocument({ entries, links, emptyDirs }))
+  const content = contentDigest(entries, { links, emptyDirs })
   const version = given ?? versionOf(facts, content, await packageVersion(dir))
   const versionBytes = Buffer.from(`${version}\n`)
   const versionEntry = {
@@ -110,6 +110,12 @@ async function assemble(
   contents.set(versionEntry.sha256, { bytes: versionBytes, size: versionBytes.length })
   const signatures = [await signer.sign(namespaces.release, bytes)]
   return { manifest, bytes, digest: sha256Hex(bytes), signatures, contents }
+}
+
+/** What a version is made of where there is no git. */
+function contentDigest(entries: readonly FileEntry[], rest: Pick<Manifest, 'links' | 'emptyDirs'>): string {
+  const lines = entries.map(({ mode, path, sha256 }) => `${sha256} ${mode} ${JSON.stringify(path)}`)
+  return sha256Hex(`${lines.join('\n')}\n${JSON.stringify(rest)}`)
 }
 
 async function lockfileDigest(dir: string): Promise<string | null> {

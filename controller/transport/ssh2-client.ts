@@ -35,6 +35,8 @@ export async function connectSsh2(options: Ssh2Options): Promise<Ssh2Connection>
   const auth = await authMethods(settings, asking)
   const socket = options.through ?? (await connectTcp(settings))
   const client = new ssh2.Client()
+  // Errors may follow the first one, and those of a connection that is cut later are seen by its channels.
+  client.on('error', () => {})
   let refused: unknown
   const config: Config = {
     sock: socket,
@@ -67,8 +69,6 @@ export async function connectSsh2(options: Ssh2Options): Promise<Ssh2Connection>
     if (refused) throw refused
     throw connectError(settings, auth.tried, cause)
   }
-  // A connection that is cut later usually says so by `close` alone; whoever uses a channel sees it end.
-  client.on('error', () => {})
   return new Ssh2Connection(client, socket, settings.host)
 }
 

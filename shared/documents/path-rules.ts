@@ -45,7 +45,12 @@ function checkSorted(paths: readonly string[]) {
   }
 }
 
+/** What nearly all paths are; it spares them the closer look. */
+const plainPath = /^[\w@+-][\w@+.-]*(?:\/[\w@+-][\w@+.-]*)*$/
+const plainLength = 128
+
 function checkPath(path: string) {
+  if (path.length <= plainLength && plainPath.test(path)) return
   const segments = path.split('/')
   if (Buffer.byteLength(path) > manifestLimits.pathBytes || segments.length > manifestLimits.depth)
     throw unsafe(path, 'it is too long or too deep')
