@@ -46,8 +46,8 @@ export async function push(options: PushOptions): Promise<PushOutcome> {
     const [refused] = uploaded.failed
     const others = uploaded.ready.map(({ session }) => session)
     if (refused) return abandon(others, reports, report, refused.error)
-    await remember(options)
-    return await order(uploaded.ready, reports, report, options)
+    const [outcome] = await Promise.all([order(uploaded.ready, reports, report, options), remember(options)])
+    return outcome
   } finally {
     for (const { client } of opened) client.close()
   }
