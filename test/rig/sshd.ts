@@ -1,5 +1,5 @@
 import { execFileSync, spawn } from 'node:child_process'
-import { chmodSync, mkdirSync, mkdtempSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
 import { tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -25,25 +25,24 @@ export async function startSshd(
   // Its own directory for separated privileges, which the package makes at boot.
   mkdirSync('/run/sshd', { recursive: true, mode: 0o755 })
   const port = await freePort()
+  const user = userInfo().username
+  // What the documentation tells an administrator to write, for this user and this agent.
+  const documented = documentedConfig()
+    .replace('Match User deployctl', `Match User ${user}`)
+    .replace('/etc/ssh/deployctl_keys', authorizedKeys)
+    .replace('/usr/local/bin/deploy-agent bridge', `${process.execPath} ${bridge} bridge`)
+    .replace('/var/lib/deployctl', agentDir)
   const config = `Port ${port}
 ListenAddress 127.0.0.1
 HostKey ${hostKey}
 PidFile none
-AuthorizedKeysFile ${authorizedKeys}
 StrictModes no
 UsePAM no
 PasswordAuthentication no
 KbdInteractiveAuthentication no
 PermitRootLogin prohibit-password
-AllowTcpForwarding no
-AllowAgentForwarding no
-X11Forwarding no
-PermitTTY no
-ExposeAuthInfo yes
-Subsystem deployctl /bin/false
-ForceCommand ${process.execPath} ${bridge} bridge --dir ${agentDir}
 ${extra}
-`
+${documented}`
   writeFileSync(join(dir, 'config'), config)
   const child = spawn(program, ['-D', '-e', '-f', join(dir, 'config')], {
     stdio: ['ignore', 'ignore', 'pipe'],
@@ -55,5 +54,13 @@ ${extra}
     if (tries > 100 || child.exitCode !== null) throw new Error(`sshd did not start: ${log}`)
     await delay(50)
   }
-  return { port, user: userInfo().username, hostKey: `${hostKey}.pub`, dir }
+  return { port, user, hostKey: `${hostKey}.pub`, dir }
+}
+
+/** The block of docs/hosts.md. */
+function documentedConfig(): string {
+  const page = readFileSync(new URL('../../docs/hosts.md', import.meta.url), 'utf8')
+  const found = /```sshd_config\n([^]*?)```/.exec(page)?.[1]
+  if (found === undefined) throw new Error('docs/hosts.md has no sshd_config')
+  return found
 }
