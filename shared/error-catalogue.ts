@@ -340,7 +340,7 @@ export const catalogue = {
     exit.unreachable,
     'untouched',
     'Cannot reach {host}: {why}.',
-    'Try `ssh {host}`; check address, port and firewall.',
+    'Check address, port and firewall; `ssh -v` to that host tells more.',
   ),
   E_SSH_AUTH: entry(
     exit.unreachable,

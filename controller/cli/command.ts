@@ -10,7 +10,7 @@ export type Command = {
   name: string
   summary: string
   /** Positional arguments as commander writes them: `<release>` or `[dir]`. */
-  args?: readonly { arg: string; summary: string }[]
+  args?: readonly { arg: string; summary: string; choices?: readonly string[] }[]
   flags?: readonly Flag[]
   examples: readonly string[]
   run(parsed: Parsed, context: CliContext): Promise<void>

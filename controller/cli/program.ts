@@ -1,6 +1,7 @@
-import { Command as Commander, CommanderError } from 'commander'
+import { Argument, Command as Commander, CommanderError } from 'commander'
 import { DeployError, asDeployError } from '../../shared/errors.ts'
 import type { Command } from './command.ts'
+import { addCompletion } from './completion.ts'
 import { makeContext } from './context.ts'
 import { makeOutput } from './output.ts'
 
@@ -20,6 +21,7 @@ export async function runProgram(
     .exitOverride()
     .configureOutput({ outputError: () => {} })
   for (const command of commands) addCommand(program, command, () => makeContext(out))
+  if (argv[0] === 'complete') await addCompletion(program, process.cwd())
   try {
     await program.parseAsync([...argv], { from: 'user' })
     return 0
@@ -40,7 +42,10 @@ function addCommand(program: Commander, command: Command, context: () => ReturnT
     .option('--json', 'one JSON value a line, for programs')
     .option('--verbose', 'show the causes of an error')
     .addHelpText('after', `\nExamples:\n${command.examples.map((line) => `  $ ${line}`).join('\n')}`)
-  for (const { arg, summary } of command.args ?? []) sub.argument(arg, summary)
+  for (const { arg, summary, choices } of command.args ?? []) {
+    const argument = new Argument(arg, summary)
+    sub.addArgument(choices ? argument.choices(choices) : argument)
+  }
   for (const flag of command.flags ?? []) sub.option(flag.flag, flag.summary, flag.default)
   sub.action(async () => {
     await command.run({ args: sub.args, flags: sub.optsWithGlobals() }, context())

@@ -1,5 +1,6 @@
 import type { Command } from '../cli/command.ts'
 import { buildCommand } from './build.ts'
+import { completionCommand } from './completion.ts'
 import { doctorCommand } from './doctor.ts'
 import { historyCommand } from './history.ts'
 import { hostCommand } from './host.ts'
@@ -24,4 +25,5 @@ export const commands: readonly Command[] = [
   buildCommand,
   verifyCommand,
   doctorCommand,
+  completionCommand,
 ]

@@ -16,7 +16,7 @@ export const hostCommand: Command = {
   name: 'host',
   summary: 'list, add, remove or trust hosts',
   args: [
-    { arg: '<action>', summary: 'list, add, remove or trust' },
+    { arg: '<action>', summary: 'what to do', choices: ['list', 'add', 'remove', 'trust'] },
     { arg: '[name]', summary: 'its name in this fleet' },
     { arg: '[address]', summary: '[user@]host[:port], for add' },
   ],

@@ -103,7 +103,7 @@ ${extra}
   return rig
 }
 
-async function runCli(cwd: string, env: NodeJS.ProcessEnv, args: readonly string[]): Promise<Ran> {
+export async function runCli(cwd: string, env: NodeJS.ProcessEnv, args: readonly string[]): Promise<Ran> {
   const child = spawn(process.execPath, [program, ...args], { cwd, env, stdio: ['ignore', 'pipe', 'pipe'] })
   const closed = new Promise<number | null>((resolve) => child.once('close', resolve))
   const [stdout, stderr, code] = await Promise.all([text(child.stdout), text(child.stderr), closed])
