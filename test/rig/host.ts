@@ -7,7 +7,12 @@ import { endSupervisor } from '../../agent/manager/embedded/client.ts'
 import { createFleet, openFleet, openSigner } from '../../controller/identity/fleet.ts'
 import { generateKey } from '../../shared/sshsig/generate-key.ts'
 
-const agentProgram = new URL('../../agent/main.ts', import.meta.url).pathname
+/** What is tested: the sources, or a package as people install it. */
+export type Programs = { cli: string; agent: string }
+export const sources: Programs = {
+  cli: new URL('../../bin/deployctl.cjs', import.meta.url).pathname,
+  agent: new URL('../../agent/main.ts', import.meta.url).pathname,
+}
 const dyingProgram = new URL('../fixtures/dying-agent.ts', import.meta.url).pathname
 const startTimeoutMs = 15_000
 
@@ -53,11 +58,16 @@ export type Host = {
 }
 
 /** A real agent process with the embedded SSH server, on a port of its own. */
-export async function startHost(t: Test, home: Home, name: string): Promise<Host> {
+export async function startHost(
+  t: Test,
+  home: Home,
+  name: string,
+  { agent }: Programs = sources,
+): Promise<Host> {
   const dir = join(home.dir, name)
   await finished(
     spawn(process.execPath, [
-      agentProgram,
+      agent,
       'setup',
       '--dir',
       dir,
@@ -87,7 +97,7 @@ export async function startHost(t: Test, home: Home, name: string): Promise<Host
       const address = `127.0.0.1:${host.port}`
       const args = dieAt
         ? [dyingProgram, dir, address, ...dieAt.split(' ')]
-        : [agentProgram, 'serve', '--dir', dir, '--ssh', address]
+        : [agent, 'serve', '--dir', dir, '--ssh', address]
       child = spawn(process.execPath, args, {
         stdio: ['ignore', 'pipe', 'pipe'],
         env: { ...process.env, HOME: home.dir, NODE_COMPILE_CACHE: join(tmpdir(), 'deployctl-test-cache') },

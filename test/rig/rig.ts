@@ -6,9 +6,8 @@ import { connect } from 'node:net'
 import { json, text } from 'node:stream/consumers'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Test } from 'tap'
-import { makeHome, startHost, type Home, type Host } from './host.ts'
+import { makeHome, sources, startHost, type Home, type Host } from './host.ts'
 
-const program = new URL('../../bin/deployctl.cjs', import.meta.url).pathname
 const service = new URL('../fixtures/echo-service.js', import.meta.url).pathname
 
 export type Ran = {
@@ -47,13 +46,17 @@ export type Rig = {
   }>
 }
 
-export async function makeRig(t: Test, names: readonly string[] = ['web1']): Promise<Rig> {
+export async function makeRig(
+  t: Test,
+  names: readonly string[] = ['web1'],
+  programs = sources,
+): Promise<Rig> {
   const home = await makeHome()
   const project = join(home.dir, 'project')
   mkdirSync(project)
   copyFileSync(service, join(project, 'server.mjs'))
   const hosts: Host[] = []
-  for (const name of names) hosts.push(await startHost(t, home, name))
+  for (const name of names) hosts.push(await startHost(t, home, name, programs))
   const rig: Rig = {
     home,
     project,
@@ -90,7 +93,7 @@ ${extra}
 `,
       )
     },
-    cli: (...args) => runCli(project, home.env, args),
+    cli: (...args) => runCli(project, home.env, args, programs.cli),
     async get(name, path = '/') {
       const { addresses } = await stateOf(rig, name)
       const answer = await fetch(`http://${addresses['http']}${path}`, { headers: { connection: 'close' } })
@@ -103,7 +106,12 @@ ${extra}
   return rig
 }
 
-export async function runCli(cwd: string, env: NodeJS.ProcessEnv, args: readonly string[]): Promise<Ran> {
+export async function runCli(
+  cwd: string,
+  env: NodeJS.ProcessEnv,
+  args: readonly string[],
+  program = sources.cli,
+): Promise<Ran> {
   const child = spawn(process.execPath, [program, ...args], { cwd, env, stdio: ['ignore', 'pipe', 'pipe'] })
   const closed = new Promise<number | null>((resolve) => child.once('close', resolve))
   const [stdout, stderr, code] = await Promise.all([text(child.stdout), text(child.stderr), closed])
