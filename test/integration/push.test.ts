@@ -1,5 +1,6 @@
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import Database from 'better-sqlite3'
 import t from 'tap'
 import { createFleet } from '../../controller/identity/fleet.ts'
 import { makeRig, settled } from '../rig/rig.ts'
@@ -105,6 +106,41 @@ t.test(
     t.equal(await rig.get('web1'), 'v1')
   },
 )
+
+t.test('a history that somebody changed is found out', async (t) => {
+  const rig = await makeRig(t)
+  t.equal((await rig.cli('push')).code, 0)
+  rig.version('v2')
+  t.equal((await rig.cli('push')).code, 0)
+  const file = join(rig.home.dir, 'home', 'data', 'history.sqlite')
+  const kept = readFileSync(file)
+  const inBlob = (column: string, from: string, to: string) =>
+    `${column} = CAST(replace(CAST(${column} AS TEXT), '${from}', '${to}') AS BLOB)`
+  const ofFirst = '(SELECT signature FROM host_results WHERE number = 1)'
+  const changes: [what: string, sql: string, expected: RegExp][] = [
+    ['an order', `UPDATE pushes SET ${inBlob('order_bytes', 'deploy', 'Deploy')}`, /order .*signature/],
+    [
+      'a receipt',
+      `UPDATE host_results SET ${inBlob('receipt', 'committed', 'aborted')} WHERE number = 2`,
+      /receipt 2 of web1/,
+    ],
+    [
+      'who signed',
+      `UPDATE host_results SET signature = ${ofFirst} WHERE number = 2`,
+      /receipt 2 of web1: .*signature/,
+    ],
+    ['the chain', "UPDATE host_results SET previous = 'x' WHERE number = 2", /receipt 2 of web1/],
+  ]
+  for (const [what, sql, expected] of changes) {
+    writeFileSync(file, kept)
+    const db = new Database(file)
+    t.ok(db.prepare(sql).run().changes > 0, what)
+    db.close()
+    const ran = await rig.cli('history', '--verify')
+    t.equal(ran.code, 5, `${what}: ${ran.stdout}${ran.stderr}`)
+    t.match(ran.stdout + ran.stderr, expected, what)
+  }
+})
 
 t.test('of two pushes at once one comes first and the other is told', async (t) => {
   const rig = await makeRig(t)
