@@ -191,15 +191,13 @@ export class Runner {
   }
 
   #next({ service, release, environment, slot }: Entry): InstanceSpec {
+    return this.#spec(service, release, environment, slot)
+  }
+
+  #spec(service: string, release: string, environment: Entry['environment'], slot: Entry['slot']) {
     const { host, releases } = this.#parts
-    return instanceSpec(
-      host.dir,
-      this.#manifest(release),
-      release,
-      releases.treeOf(service, release),
-      environment,
-      slot,
-    )
+    const tree = releases.treeOf(service, release)
+    return instanceSpec(host.dir, this.#manifest(release), release, tree, environment, slot)
   }
 
   /** What ran before, as it ran; null when nothing did. */
@@ -209,17 +207,9 @@ export class Runner {
 
   /** The committed release of a service, ready to be started. */
   activeSpec(service: string): InstanceSpec | null {
-    const { host, releases, journal } = this.#parts
-    const { active, environment, slot } = journal.service(service)
+    const { active, environment, slot } = this.#parts.journal.service(service)
     if (active === null || environment === null || slot === null) return null
-    return instanceSpec(
-      host.dir,
-      this.#manifest(active),
-      active,
-      releases.treeOf(service, active),
-      environment,
-      slot,
-    )
+    return this.#spec(service, active, environment, slot)
   }
 
   #awaitHealth(running: Running, spec: InstanceSpec): Promise<void> {

@@ -94,20 +94,7 @@ const shorten = (value: string, length: number) =>
   value.length <= length ? value : `${value.slice(0, length - 1)}…`
 
 function eventOf(push: Push, results: HostResult[]): Record<string, unknown> {
-  const {
-    opId,
-    at,
-    action,
-    service,
-    environment,
-    release,
-    version,
-    commit,
-    dirty,
-    signer,
-    fingerprint,
-    reason,
-  } = push
+  const { order: _order, orderSignatures: _signatures, ...what } = push
   const told = results.map(({ host, result, strategy, reasons, steps, error, ended, receipt }) => ({
     host,
     result,
@@ -118,19 +105,5 @@ function eventOf(push: Push, results: HostResult[]): Record<string, unknown> {
     ended,
     receipt: receipt && { number: receipt.number, digest: receipt.digest, previous: receipt.previous },
   }))
-  const what = {
-    opId,
-    at,
-    action,
-    service,
-    environment,
-    release,
-    version,
-    commit,
-    dirty,
-    signer,
-    fingerprint,
-    reason,
-  }
   return { type: 'deployment', ...what, results: told }
 }
