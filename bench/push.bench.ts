@@ -12,6 +12,8 @@ import { Bases } from '../controller/push/bases.ts'
 import { openSession, type Session } from '../controller/push/session.ts'
 import { findBase, uploadRelease } from '../controller/push/upload.ts'
 import { buildRelease } from '../controller/release/build.ts'
+import { Scanner } from '../controller/release/scan.ts'
+import { endSupervisor } from '../agent/manager/embedded/client.ts'
 import { version } from '../shared/version.ts'
 import { generateKey } from '../shared/sshsig/generate-key.ts'
 import { cpuOf, median, memoryOf, startLink, timed, type Usage } from './lib/measure.ts'
@@ -119,7 +121,7 @@ async function main() {
       )
     const keep = (tool: string, what: Case, sample: Sample) =>
       samples.set(`${what}|${tool}`, [...(samples.get(`${what}|${tool}`) ?? []), sample])
-    const kept = { session: null as Session | null }
+    const kept = { session: null as Session | null, scanner: new Scanner(join(dir, 'home', 'cache')) }
     for (const what of cases) {
       // Nobody pushes twice in a second; the agent uses the pause.
       await new Promise((resolve) => setTimeout(resolve, pauseMs))
@@ -148,14 +150,16 @@ async function main() {
       if (what !== 'first') keep('deployctl, kept', what, await overKept(kept, tree, what, forced))
     }
     kept.session?.client.close()
+    await kept.scanner.close()
     agent.kill()
+    await endSupervisor(join(dir, 'agent'))
     plain.end()
     forced.end()
   }
 
-  /** The same once more, with the connection and the program still there, as a watcher or the daemon has them. */
+  /** The same once more over a kept connection, from a program that goes on running. */
   async function overKept(
-    kept: { session: Session | null },
+    kept: { session: Session | null; scanner: Scanner },
     tree: Tree,
     what: Case,
     link: { bytes(): Promise<number> },
@@ -175,6 +179,7 @@ async function main() {
       signer,
       cacheDir,
       builder: `deployctl/${version}`,
+      scanner: kept.scanner,
     })
     const base = findBase(history, history.lastKnown('web1', 'tree'))
     const bases = new Bases(cacheDir, 'tree')

@@ -31,13 +31,15 @@ export async function adaptTree(
   await change(tree, differences(from, to), objectFor)
 }
 
-type Entry = { sha256: string; isExecutable: boolean } | { target: string }
+/** A link has a target, a file its content. */
+type Entry = { sha256: string; isExecutable: boolean; target: string | null }
 type Differences = { gone: string[]; fresh: [string, Entry][]; goneDirs: string[]; freshDirs: string[] }
 
 function differences(from: Content, to: Content): Differences {
   const [before, after] = [entriesOf(from), entriesOf(to)]
   const [dirsBefore, dirsAfter] = [dirsOf(from), dirsOf(to)]
-  const isSame = (a: Entry | undefined, b: Entry | undefined) => JSON.stringify(a) === JSON.stringify(b)
+  const isSame = (a: Entry, b: Entry | undefined) =>
+    a.sha256 === b?.sha256 && a.isExecutable === b.isExecutable && a.target === b.target
   return {
     gone: [...before].filter(([path, entry]) => !isSame(entry, after.get(path))).map(([path]) => path),
     fresh: [...after].filter(([path, entry]) => !isSame(entry, before.get(path))),
@@ -54,9 +56,9 @@ const entriesOf = ({ files, links }: Content): Map<string, Entry> =>
   new Map([
     ...files.map(({ path, sha256, mode }): [string, Entry] => [
       path,
-      { sha256, isExecutable: mode === '0755' },
+      { sha256, isExecutable: mode === '0755', target: null },
     ]),
-    ...links.map(({ path, target }): [string, Entry] => [path, { target }]),
+    ...links.map(({ path, target }): [string, Entry] => [path, { sha256: '', isExecutable: false, target }]),
   ])
 
 /** All directories of a release, relative to it. */
@@ -82,7 +84,7 @@ async function change(tree: string, { gone, fresh, goneDirs, freshDirs }: Differ
   for (const dir of goneDirs) rmdirSync(join(tree, dir))
   for (const dir of freshDirs) mkdirSync(join(tree, dir), { mode: 0o755 })
   for (const [index, [path, entry]] of fresh.entries()) {
-    if ('target' in entry) symlinkSync(entry.target, join(tree, path))
+    if (entry.target !== null) symlinkSync(entry.target, join(tree, path))
     else linkSync(objectFor(entry.sha256, entry.isExecutable), join(tree, path))
     if (index % linksPerTurn === linksPerTurn - 1) await setImmediate()
   }

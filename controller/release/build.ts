@@ -9,7 +9,7 @@ import type { FileEntry, Manifest } from '../../shared/formats/manifest.ts'
 import { namespaces } from '../../shared/formats/namespaces.ts'
 import type { Signer } from '../../shared/sshsig/signer.ts'
 import type { Project } from '../config/load.ts'
-import { scan, type Scanned } from './scan.ts'
+import { Scanner, type Scanned } from './scan.ts'
 import { gitFacts, packageVersion, versionOf, type GitFacts } from './version.ts'
 
 /** Where the content behind a digest is: a file's path, or the bytes themselves. */
@@ -29,6 +29,8 @@ export type BuildOptions = {
   fleet: string
   signer: Signer
   cacheDir: string
+  /** Of somebody who builds again and again; else one is made for the occasion. */
+  scanner?: Scanner
   /** Goes into the provenance, as `deployctl/0.1.0`. */
   builder: string
   /** Instead of git's. */
@@ -61,8 +63,13 @@ export async function buildRelease(project: Project, options: BuildOptions): Pro
   const root = join(dir, config.build?.output ?? '.')
   const facts = gitFacts(dir)
   const { include = [], exclude = [] } = config.build ?? {}
-  const scanned = await scan({ root, include, exclude, cacheDir: options.cacheDir })
-  return assemble(project, root, scanned, await facts, options)
+  const scanner = options.scanner ?? new Scanner(options.cacheDir)
+  try {
+    const scanned = await scanner.scan({ root, include, exclude })
+    return await assemble(project, root, scanned, await facts, options)
+  } finally {
+    if (!options.scanner) await scanner.close()
+  }
 }
 
 async function assemble(

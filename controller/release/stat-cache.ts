@@ -52,18 +52,24 @@ export class StatCache {
     return isSame ? (digests[row] ?? null) : null
   }
 
-  /** @param takenMs wall clock before the files were listed */
-  async save(files: readonly (ListedFile & { sha256: string })[], takenMs: number): Promise<void> {
+  /**
+   * The cache as it is after a scan; itself when nothing changed.
+   * @param takenMs wall clock before the files were listed
+   */
+  after(files: readonly (ListedFile & { sha256: string })[], takenMs: number): StatCache {
     const safe = files.filter(({ mtimeMs, ctimeMs }) => Math.max(mtimeMs, ctimeMs) < takenMs - racyMs)
-    if (safe.length === this.#rows.size && safe.every((file) => this.digestOf(file) !== null)) return
-    const saved: Known = {
+    if (safe.length === this.#rows.size && safe.every((file) => this.digestOf(file) !== null)) return this
+    return new StatCache(this.#file, {
       version: 2,
       paths: safe.map(({ path }) => path),
       digests: safe.map(({ sha256 }) => sha256),
       stats: safe.flatMap(statOf),
-    }
+    })
+  }
+
+  async save(): Promise<void> {
     await mkdir(dirname(this.#file), { recursive: true })
-    await writeFile(`${this.#file}.${process.pid}`, JSON.stringify(saved))
+    await writeFile(`${this.#file}.${process.pid}`, JSON.stringify(this.#known))
     await rename(`${this.#file}.${process.pid}`, this.#file)
   }
 }
