@@ -60,6 +60,12 @@ export const catalogue = {
     '{file} exists already.',
     'Edit it, or remove it and run `deployctl init` again.',
   ),
+  E_ENVIRONMENT_NEEDED: entry(
+    exit.config,
+    'untouched',
+    'deploy.yaml has several environments: {known}.',
+    'Say which: `-e NAME`.',
+  ),
   E_ENVIRONMENT_UNKNOWN: entry(
     exit.config,
     'untouched',
@@ -503,7 +509,7 @@ export const catalogue = {
   E_DOCTOR: entry(
     exit.aborted,
     'unknown',
-    '{count} findings need attention.',
+    'Findings that need attention: {count}.',
     'Each one above names its remedy.',
   ),
 } as const satisfies Record<string, Entry>

@@ -30,7 +30,7 @@ const defaultParallel = 8
 /**
  * The environment to work on; the only one when `name` is left out.
  * @param only names of hosts, to leave out the others
- * @throws DeployError E_ENVIRONMENT_UNKNOWN, E_HOST_UNKNOWN
+ * @throws DeployError E_ENVIRONMENT_NEEDED, E_ENVIRONMENT_UNKNOWN, E_HOST_UNKNOWN
  */
 export function resolveTarget(
   config: Config,
@@ -40,11 +40,9 @@ export function resolveTarget(
   const known = Object.keys(config.environments)
   const chosen = name ?? (known.length === 1 ? known[0] : undefined)
   const found = chosen === undefined ? undefined : config.environments[chosen]
-  if (chosen === undefined || found === undefined)
-    throw new DeployError('E_ENVIRONMENT_UNKNOWN', {
-      name: chosen ?? '(none named)',
-      known: known.join(', '),
-    })
+  if (chosen === undefined) throw new DeployError('E_ENVIRONMENT_NEEDED', { known: known.join(', ') })
+  if (found === undefined)
+    throw new DeployError('E_ENVIRONMENT_UNKNOWN', { name: chosen, known: known.join(', ') })
   for (const host of only)
     if (!found.hosts[host])
       throw new DeployError('E_HOST_UNKNOWN', {
