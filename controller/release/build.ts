@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { bytewise } from '../../shared/documents/bytewise.ts'
+import { sortBytewise } from '../../shared/documents/bytewise.ts'
 import { encodeDocument, sha256Hex } from '../../shared/documents/document.ts'
 import { checkManifestPaths } from '../../shared/documents/path-rules.ts'
 import { DeployError } from '../../shared/errors.ts'
@@ -95,7 +95,7 @@ async function assemble(
     service: config.service,
     version,
     created: facts?.committedAt ?? noTime,
-    files: [...entries, versionEntry].sort((a, b) => bytewise(a.path, b.path)),
+    files: sortBytewise([...entries, versionEntry], ({ path }) => path),
     links,
     emptyDirs,
     run: config.run,

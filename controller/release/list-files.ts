@@ -1,7 +1,7 @@
 import { lstatSync, readdirSync, readlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import ignore, { type Ignore } from 'ignore'
-import { bytewise } from '../../shared/documents/bytewise.ts'
+import { sortBytewise } from '../../shared/documents/bytewise.ts'
 import { DeployError } from '../../shared/errors.ts'
 
 /** What identifies an unchanged file without reading it: bytes, milliseconds, inode. */
@@ -42,13 +42,11 @@ export function listFiles(
   const listing: Listing = { files: [], links: [], emptyDirs: [] }
   walk(dir, '', { excluded, included, listing })
   if (listing.files.length + listing.links.length === 0) throw new DeployError('E_BUILD_EMPTY', { dir })
-  listing.files.sort(byPath)
-  listing.links.sort(byPath)
-  listing.emptyDirs.sort(bytewise)
+  sortBytewise(listing.files, ({ path }) => path)
+  sortBytewise(listing.links, ({ path }) => path)
+  sortBytewise(listing.emptyDirs, (path) => path)
   return listing
 }
-
-const byPath = (a: { path: string }, b: { path: string }) => bytewise(a.path, b.path)
 
 type Walk = { excluded: Ignore; included: Ignore | null; listing: Listing }
 

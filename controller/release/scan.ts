@@ -36,7 +36,8 @@ export class Scanner {
       ...file,
       sha256: known[index] ?? fresh[next++] ?? '',
     }))
-    const taken = cache.after(files, takenMs)
+    const isSame = unread.length === 0 && files.length === cache.size
+    const taken = isSame ? cache : cache.after(files, takenMs)
     this.#caches.set(root, taken)
     // Nobody waits for it but the end: a cache that was not written only costs time.
     if (taken !== cache) this.#saving = this.#saving.then(() => taken.save()).catch(() => {})

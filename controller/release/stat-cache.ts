@@ -48,17 +48,25 @@ export class StatCache {
     const row = this.#rows.get(file.path)
     if (row === undefined) return null
     const { stats, digests } = this.#known
-    const isSame = statOf(file).every((value, index) => value === stats[row * statFields + index])
+    const at = row * statFields
+    const isSame =
+      file.size === stats[at] &&
+      file.mtimeMs === stats[at + 1] &&
+      file.ctimeMs === stats[at + 2] &&
+      file.ino === stats[at + 3]
     return isSame ? (digests[row] ?? null) : null
   }
 
+  get size(): number {
+    return this.#rows.size
+  }
+
   /**
-   * The cache as it is after a scan; itself when nothing changed.
+   * The cache as it is after a scan.
    * @param takenMs wall clock before the files were listed
    */
   after(files: readonly (ListedFile & { sha256: string })[], takenMs: number): StatCache {
     const safe = files.filter(({ mtimeMs, ctimeMs }) => Math.max(mtimeMs, ctimeMs) < takenMs - racyMs)
-    if (safe.length === this.#rows.size && safe.every((file) => this.digestOf(file) !== null)) return this
     return new StatCache(this.#file, {
       version: 2,
       paths: safe.map(({ path }) => path),

@@ -118,6 +118,10 @@ t.test('the only environment is the default, and its values are filled in', asyn
     transport: 'auto',
   })
   t.throws(() => resolveTarget(parseConfig(good, 'x'), 'staging'), { code: 'E_ENVIRONMENT_UNKNOWN' })
+  t.throws(() => resolveTarget(parseConfig(`${good}  staging: { hosts: {} }\n`, 'x'), undefined), {
+    code: 'E_ENVIRONMENT_NEEDED',
+    message: /production, staging/,
+  })
   t.throws(() => resolveTarget(parseConfig(good, 'x'), undefined, ['web9']), { code: 'E_HOST_UNKNOWN' })
 })
 
