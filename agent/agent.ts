@@ -9,6 +9,7 @@ import { apiVersion, type HistoryEntry, type OrderRequest, type ServiceState } f
 import { Runner, type Clock, type RunnerParts } from './activate/runner.ts'
 import type { Caller, Operations } from './api/operations.ts'
 import type { Address } from './health/probe.ts'
+import { Specs } from './activate/specs.ts'
 import { hostPaths, type Host } from './host.ts'
 import { Journal, type Entry } from './journal/journal.ts'
 import type { ServiceManager } from './manager/manager.ts'
@@ -38,6 +39,7 @@ export class Agent implements Operations {
   readonly #releases: Releases
   readonly #manager: ServiceManager
   readonly #runner: Runner
+  readonly #specs: Specs
   readonly #ballast: Ballast
   readonly #clock: Clock
   readonly #challenges = new Challenges()
@@ -60,7 +62,8 @@ export class Agent implements Operations {
     this.#releases = new Releases(host.dir, this.#blobs)
     const onEnded = () => this.#tidySoon(0)
     const [journal, releases] = [this.#journal, this.#releases]
-    const parts = { host, manager, clock, journal, releases, onEnded }
+    this.#specs = new Specs(host, releases, journal)
+    const parts = { host, manager, clock, journal, releases, specs: this.#specs, onEnded }
     this.#runner = new Runner(onStep ? { ...parts, onStep } : parts)
   }
 
@@ -71,7 +74,7 @@ export class Agent implements Operations {
     for (const { name, active } of this.#journal.services()) {
       if (busy.has(name) || active === null) continue
       const { instances } = await this.#manager.status(name)
-      const spec = instances.some(({ release }) => release === active) ? null : this.#runner.activeSpec(name)
+      const spec = instances.some(({ release }) => release === active) ? null : this.#specs.active(name)
       if (spec) await this.#manager.start(spec)
     }
   }

@@ -1,8 +1,6 @@
-import { EventEmitter, once } from 'node:events'
 import { setTimeout as delay } from 'node:timers/promises'
 import { encodeDocument, sha256Hex } from '../../shared/documents/document.ts'
 import { DeployError, asDeployError } from '../../shared/errors.ts'
-import type { Manifest } from '../../shared/formats/manifest.ts'
 import { planActivation, type Plan } from '../../shared/plan/planner.ts'
 import type { DeploymentEvent } from '../../shared/wire/api.ts'
 import { watchHealth } from '../health/watch.ts'
@@ -12,9 +10,10 @@ import type { Entry, Journal } from '../journal/journal.ts'
 import type { InstanceSpec, ServiceManager } from '../manager/manager.ts'
 import type { Releases } from '../store/releases.ts'
 import { checkStaged } from './checks.ts'
-import { instanceSpec } from './instance-spec.ts'
 import { isEnding, recover, transition, type Effect, type Event, type State, type Step } from './machine.ts'
+import { News } from './news.ts'
 import { Receipts } from './receipts.ts'
+import type { Specs } from './specs.ts'
 import { restart } from './strategy.ts'
 
 /** Time that does not jump: a deadline must survive a clock that is set, and end with the boot. */
@@ -24,6 +23,7 @@ export type RunnerParts = {
   host: Host
   journal: Journal
   releases: Releases
+  specs: Specs
   manager: ServiceManager
   clock: Clock
   /** Called when a deployment has ended; pruning waits until then. */
@@ -54,11 +54,12 @@ export class Runner {
   readonly #parts: RunnerParts
   readonly #receipts: Receipts
   readonly #running = new Map<string, Running>()
-  readonly #news = new EventEmitter().setMaxListeners(0)
+  readonly #news: News
 
   constructor(parts: RunnerParts) {
     this.#parts = parts
     this.#receipts = new Receipts(parts.host, parts.journal)
+    this.#news = new News(parts.journal, () => parts.clock.now())
   }
 
   /** Carries out a deployment that the journal has accepted. */
@@ -153,28 +154,28 @@ export class Runner {
     const { entry } = running
     switch (effect) {
       case 'stage':
-        await releases.stage(entry.service, entry.release, this.#manifest(entry.release))
+        await releases.stage(entry.service, entry.release, this.#parts.specs.manifest(entry.release))
         return { type: 'staged' }
       case 'check':
         checkStaged(
-          this.#manifest(entry.release),
+          this.#parts.specs.manifest(entry.release),
           releases.treeOf(entry.service, entry.release),
-          this.#next(entry).env,
+          this.#parts.specs.next(entry).env,
         )
         return { type: 'checked' }
       case 'switch':
         return { type: 'switch' }
       case 'start':
         running.startedAt = this.#parts.clock.now()
-        await restart.switchTo(manager, entry.service, this.#next(entry))
+        await restart.switchTo(manager, entry.service, this.#parts.specs.next(entry))
         return { type: 'switched' }
       case 'probe':
-        await this.#awaitHealth(running, this.#next(entry))
+        await this.#awaitHealth(running, this.#parts.specs.next(entry))
         return { type: 'healthy', confirmBy: this.#parts.clock.uptimeMs() + running.confirmSeconds * 1000 }
       case 'await-confirm':
         return this.#awaitConfirm(running)
       case 'roll-back': {
-        const before = this.#previous(entry)
+        const before = this.#parts.specs.active(entry.service)
         await restart.switchTo(manager, entry.service, before)
         if (before) await this.#awaitHealth(running, before)
         return { type: 'rolled-back' }
@@ -184,34 +185,6 @@ export class Runner {
     }
   }
 
-  #manifest(digest: string): Manifest {
-    const saved = this.#parts.releases.find(digest)
-    if (!saved) throw new DeployError('E_RELEASE_UNKNOWN', { release: digest, service: 'any service' })
-    return saved.manifest
-  }
-
-  #next({ service, release, environment, slot }: Entry): InstanceSpec {
-    return this.#spec(service, release, environment, slot)
-  }
-
-  #spec(service: string, release: string, environment: Entry['environment'], slot: Entry['slot']) {
-    const { host, releases } = this.#parts
-    const tree = releases.treeOf(service, release)
-    return instanceSpec(host.dir, this.#manifest(release), release, tree, environment, slot)
-  }
-
-  /** What ran before, as it ran; null when nothing did. */
-  #previous({ service }: Entry): InstanceSpec | null {
-    return this.activeSpec(service)
-  }
-
-  /** The committed release of a service, ready to be started. */
-  activeSpec(service: string): InstanceSpec | null {
-    const { active, environment, slot } = this.#parts.journal.service(service)
-    if (active === null || environment === null || slot === null) return null
-    return this.#spec(service, active, environment, slot)
-  }
-
   #awaitHealth(running: Running, spec: InstanceSpec): Promise<void> {
     const { manager } = this.#parts
     const context = async (): Promise<ProbeContext> => {
@@ -219,7 +192,7 @@ export class Runner {
       return { addresses, cwd: spec.cwd, env: spec.env }
     }
     return watchHealth({
-      health: this.#manifest(spec.release).health,
+      health: this.#parts.specs.manifest(spec.release).health,
       context,
       ended: () => this.#howEnded(spec),
       onAnswers: (answers) => (running.lastAnswers = answers),
@@ -236,7 +209,7 @@ export class Runner {
   /** Until somebody confirms, the time is over, or the service ends. */
   async #awaitConfirm({ entry, confirmed, confirmSeconds }: Running): Promise<Event> {
     const { clock } = this.#parts
-    const spec = this.#next(entry)
+    const spec = this.#parts.specs.next(entry)
     while (!confirmed.signal.aborted && clock.uptimeMs() < (entry.life.confirmBy ?? 0)) {
       const how = await this.#howEnded(spec)
       if (how !== null)
@@ -303,22 +276,12 @@ export class Runner {
   }
 
   #tell({ entry }: Running, type: string, data: Record<string, unknown>) {
-    this.#parts.journal.addEvent(entry.opId, this.#parts.clock.now(), type, data)
-    this.#news.emit(entry.opId)
+    this.#news.tell(entry.opId, type, data)
   }
 
   /** All events after number `after`, then those that come, to the receipt. */
-  async *events(opId: string, after: number, signal: AbortSignal): AsyncIterable<DeploymentEvent> {
-    const { journal } = this.#parts
-    let last = after
-    while (!signal.aborted) {
-      const isOver = !this.#running.has(opId)
-      const more = journal.eventsAfter(opId, last)
-      for (const event of more) yield event
-      last = more.at(-1)?.n ?? last
-      if (isOver) return
-      if (more.length === 0) await once(this.#news, opId, { signal }).catch(() => {})
-    }
+  events(opId: string, after: number, signal: AbortSignal): AsyncIterable<DeploymentEvent> {
+    return this.#news.events(opId, after, () => this.#running.has(opId), signal)
   }
 }
 

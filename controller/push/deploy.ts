@@ -11,6 +11,7 @@ import type { Signer } from '../../shared/sshsig/signer.ts'
 import { DeploymentEvent, type ServiceState } from '../../shared/wire/api.ts'
 import type { HostTarget, Target } from '../config/target.ts'
 import type { History } from '../history/history.ts'
+import type { ChannelClient } from '../transport/channel-client.ts'
 import type { Emit, HostReport } from './events.ts'
 import { checkAnswers, openReceipt, type OpenedReceipt } from './receipt.ts'
 import { confirm, openSession, type Session, type SessionOptions } from './session.ts'
@@ -19,6 +20,8 @@ const eventParser = parserOf(DeploymentEvent)
 const orderMinutes = 5
 const reconnects = 5
 const reconnectMs = 500
+/** The connection broke; what the order came to can be asked for again. */
+const cutCodes = new Set(['E_CONNECTION_LOST', 'E_SSH_CONNECT', 'E_SSH_SUBSYSTEM'])
 
 /** A host that has the release and said what it runs. */
 export type Ready = { session: Session; state: ServiceState; beganMs: number }
@@ -213,36 +216,36 @@ async function follow(
     environment: options.target.environment,
   })
   let last = 0
-  let client = session.client
-  for (let attempt = 0; ; attempt++) {
-    try {
-      const stream =
-        attempt === 0
-          ? client.lines('/v1/orders', eventParser, request)
-          : client.lines(`/v1/deployments/${order.opId}/events?after=${last}`, eventParser)
-      for await (const event of stream) {
-        last = event.n
-        const receipt = await onEvent(event, target, order, options, used)
-        if (receipt) return receipt
+  const reopened: ChannelClient[] = []
+  try {
+    for (let attempt = 0; ; attempt++) {
+      const client = reopened.at(-1) ?? session.client
+      try {
+        const stream =
+          attempt === 0
+            ? client.lines('/v1/orders', eventParser, request)
+            : client.lines(`/v1/deployments/${order.opId}/events?after=${last}`, eventParser)
+        for await (const event of stream) {
+          last = event.n
+          const receipt = await onEvent(event, target, order, options, used)
+          if (receipt) return receipt
+        }
+        if (last === 0) throw new DeployError('E_ORDER_LOST', { host: target.name })
+      } catch (error) {
+        const failure = asDeployError(error)
+        if (!cutCodes.has(failure.code) || attempt >= reconnects) throw failure
+        options.emit({ type: 'stage', host: target.name, stage: 'connection lost, asking again' })
+        await delay(reconnectMs * 2 ** attempt * (0.5 + Math.random()))
+        const again = await openSession(target, options.sessions).catch(() => null)
+        if (again) reopened.push(again.client)
       }
-      if (last === 0) throw new DeployError('E_ORDER_LOST', { host: target.name })
-    } catch (error) {
-      const failure = asDeployError(error)
-      const isCut =
-        failure.code === 'E_CONNECTION_LOST' ||
-        failure.code === 'E_SSH_CONNECT' ||
-        failure.code === 'E_SSH_SUBSYSTEM'
-      if (!isCut || attempt >= reconnects) throw failure
-      options.emit({ type: 'stage', host: target.name, stage: 'connection lost, asking again' })
-      await delay(reconnectMs * 2 ** attempt * (0.5 + Math.random()))
-      const again = await openSession(target, options.sessions).catch(() => null)
-      if (again) client = again.client
-    } finally {
-      if (client !== session.client) {
-        const { sent, received } = client.bytes()
-        used.sent += sent
-        used.received += received
-      }
+    }
+  } finally {
+    for (const client of reopened) {
+      const { sent, received } = client.bytes()
+      used.sent += sent
+      used.received += received
+      client.close()
     }
   }
 }
