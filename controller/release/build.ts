@@ -112,7 +112,7 @@ async function assemble(
   checkManifestPaths(manifest)
   const bytes = encodeDocument(manifest)
   const contents = new Map<string, Content>(
-    files.map(({ path, sha256, size }) => [sha256, { file: join(root, path), size }]),
+    files.map(({ path, sha256, size }) => [sha256, { file: `${root}/${path}`, size }]),
   )
   contents.set(versionEntry.sha256, { bytes: versionBytes, size: versionBytes.length })
   const signatures = [await signer.sign(namespaces.release, bytes)]
