@@ -6,6 +6,7 @@ import {
   renameSync,
   rmSync,
   statSync,
+  utimesSync,
   writeFileSync,
 } from 'node:fs'
 import { readFile } from 'node:fs/promises'
@@ -48,7 +49,9 @@ export class Releases {
   /** Keeps a manifest whose signature the caller has verified. */
   save(digest: string, saved: SavedManifest): void {
     const file = join(this.#manifests, `${digest}.json`)
-    if (!existsSync(file)) {
+    // An old release that comes again is a recent upload too.
+    if (existsSync(file)) utimesSync(file, new Date(), new Date())
+    else {
       for (const [path, content] of [
         [`${file}.sig`, JSON.stringify(saved.signatures)],
         [`${file}.new`, saved.bytes],
@@ -184,6 +187,21 @@ export class Releases {
       .map(({ name }) => name)
   }
 
+  /** What all manifests name, those included that arrive while the others are read. */
+  async #contents(): Promise<Set<string>> {
+    const needed = new Set<string>()
+    const read = new Set<string>()
+    for (;;) {
+      const unread = readdirSync(this.#manifests).filter((name) => name.endsWith('.json') && !read.has(name))
+      if (unread.length === 0) return needed
+      for (const name of unread) {
+        const { files } = JSON.parse(await readFile(join(this.#manifests, name), 'utf8')) as Manifest
+        for (const { sha256 } of files) needed.add(sha256)
+        read.add(name)
+      }
+    }
+  }
+
   /**
    * Removes the trees that are not in `keep`, and manifests and contents that neither `keep` nor a
    * recent upload needs.
@@ -197,18 +215,14 @@ export class Releases {
           await removeTree(join(this.#trees, service, name))
       }
     const kept = new Set([...keep.values()].flatMap((digests) => [...digests]))
-    const needed = new Set<string>()
     for (const name of readdirSync(this.#manifests)) {
       const file = join(this.#manifests, name)
       const [digest = ''] = name.split('.')
-      if (!kept.has(digest) && Date.now() - statSync(file).mtimeMs > recentMs) {
-        rmSync(file, { force: true })
-        this.#parsed.delete(digest)
-      } else if (name.endsWith('.json')) {
-        const { files } = JSON.parse(await readFile(file, 'utf8')) as Manifest
-        for (const { sha256 } of files) needed.add(sha256)
-      }
+      if (kept.has(digest) || Date.now() - statSync(file).mtimeMs <= recentMs) continue
+      rmSync(file, { force: true })
+      this.#parsed.delete(digest)
     }
+    const needed = await this.#contents()
     for (const sha256 of this.#blobs.all()) if (!needed.has(sha256)) this.#blobs.remove(sha256)
   }
 }

@@ -103,8 +103,9 @@ export const pushCommand: Command = {
     const signer = await signerFor(parsed, context)
     // Shaking hands takes about as long as reading the files. Not before somebody was asked, though.
     const opening = target.isProtected ? undefined : openAll(workspace)
-    const release = await releaseFor(parsed, context, workspace, signer).catch(async (error: unknown) => {
-      for (const { client } of (await opening)?.opened ?? []) client.close()
+    const release = await releaseFor(parsed, context, workspace, signer).catch((error: unknown) => {
+      // Said at once: a host that is slow to answer has no part in it.
+      void opening?.then(({ opened }) => opened.forEach(({ client }) => client.close()))
       throw error
     })
     const { version: name, provenance } = release.manifest

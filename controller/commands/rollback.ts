@@ -11,7 +11,8 @@ import {
   type Workspace,
 } from '../cli/workspace.ts'
 import { short } from '../cli/words.ts'
-import { carryOut, openAll, type DeployOptions, type Ready } from '../push/deploy.ts'
+import type { DeployOptions, Ready } from '../push/deploy-options.ts'
+import { carryOut, openAll } from '../push/deploy.ts'
 import type { HostReport } from '../push/events.ts'
 import { outcomeOf } from '../push/outcome.decide.ts'
 import { readState, type Session } from '../push/session.ts'

@@ -3,7 +3,7 @@ import fc from 'fast-check'
 import { randomBytes } from 'node:crypto'
 import { Readable } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
-import { zstdCompressSync } from 'node:zlib'
+import { constants, zstdCompressSync } from 'node:zlib'
 import { applyDifference, differenceOf, packStream, readPack, type Frame } from '../../../shared/wire/pack.ts'
 
 const digest = 'a'.repeat(64)
@@ -112,6 +112,27 @@ t.test('one line changed in 5 MB costs less than 4 kB', (t) => {
   ])
   const packed = differenceOf(base, next)
   t.ok(packed && packed.length < 4_096, `${packed?.length} bytes`)
+  t.ok(packed && applyDifference(base, packed, next.length).equals(next))
+  t.end()
+})
+
+t.test('a manifest with one digest changed is a tiny difference, though all its lines look alike', (t) => {
+  const entries = Array.from({ length: 10_000 }, (_, index) => ({
+    mode: '0644',
+    path: `node_modules/package-${index % 97}/lib/file-${index}.js`,
+    sha256: randomBytes(32).toString('hex'),
+    size: index * 7,
+  }))
+  const base = Buffer.from(JSON.stringify(entries))
+  const changed = entries.with(5000, { ...entries[0]!, path: 'changed.js', size: 1 })
+  const next = Buffer.from(JSON.stringify(changed))
+  const packed = differenceOf(base, next)
+  const longDistance = zstdCompressSync(next, {
+    dictionary: base,
+    params: { [constants.ZSTD_c_windowLog]: 24, [constants.ZSTD_c_enableLongDistanceMatching]: 1 },
+  })
+  t.comment(`${packed?.length} bytes; with long-distance matching ${longDistance.length}`)
+  t.ok(packed && packed.length < 1_024, `${packed?.length} bytes`)
   t.ok(packed && applyDifference(base, packed, next.length).equals(next))
   t.end()
 })

@@ -240,6 +240,25 @@ t.test('pruning removes what nothing needs and keeps what something does', async
   t.same(new Releases(dir, blobs).find('d2')?.signatures, ['s'])
 })
 
+t.test('what arrives while others are pruned stays', async (t) => {
+  const dir = makeDir()
+  const blobs = await filled(dir, ['one', 'late', 'again'])
+  const releases = new Releases(dir, blobs)
+  const save = (digest: string, manifest: Manifest) =>
+    releases.save(digest, { manifest, bytes: Buffer.from(JSON.stringify(manifest)), signatures: [] })
+  const again = manifestOf({ a: 'again' })
+  save('d1', manifestOf({ a: 'one' }))
+  save('d3', again)
+  const longAgo = new Date(Date.now() - 48 * 60 * 60 * 1000)
+  utimesSync(join(dir, 'manifests', 'd3.json'), longAgo, longAgo)
+  save('d3', again)
+  const pruning = releases.prune(new Map())
+  save('d2', manifestOf({ a: 'late' }))
+  await pruning
+  t.ok(blobs.has(sha('late')), 'of a manifest that came while the others were read')
+  t.ok(blobs.has(sha('again')), 'of an old one that was sent again')
+})
+
 t.test('no room is said before anything is written', async (t) => {
   const dir = makeDir()
   t.throws(() => checkSpace(dir, 'web1', Number.MAX_SAFE_INTEGER, 1), { code: 'E_DISK_FULL' })

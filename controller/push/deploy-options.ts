@@ -1,0 +1,19 @@
+import type { Root } from '../../shared/formats/root.ts'
+import type { Signer } from '../../shared/sshsig/signer.ts'
+import type { ServiceState } from '../../shared/wire/api.ts'
+import type { Target } from '../config/target.ts'
+import type { History } from '../history/history.ts'
+import type { Emit } from './events.ts'
+import type { Session, SessionOptions } from './session.ts'
+
+/** A host that has the release and said what it runs. */
+export type Ready = { session: Session; state: ServiceState; beganMs: number }
+
+export type DeployOptions = {
+  sessions: SessionOptions
+  root: Root
+  signer: Signer
+  history: History
+  target: Target
+  emit: Emit
+}
