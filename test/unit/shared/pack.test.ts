@@ -129,7 +129,11 @@ t.test('a manifest with one digest changed is a tiny difference, though all its 
   const packed = differenceOf(base, next)
   const longDistance = zstdCompressSync(next, {
     dictionary: base,
-    params: { [constants.ZSTD_c_windowLog]: 24, [constants.ZSTD_c_enableLongDistanceMatching]: 1 },
+    params: {
+      [constants.ZSTD_c_windowLog]: 24,
+      [constants.ZSTD_c_hashLog]: 21,
+      [constants.ZSTD_c_enableLongDistanceMatching]: 1,
+    },
   })
   t.comment(`${packed?.length} bytes; with long-distance matching ${longDistance.length}`)
   t.ok(packed && packed.length < 1_024, `${packed?.length} bytes`)
