@@ -8,11 +8,10 @@ import { parserOf } from '../shared/schema.ts'
 import { apiVersion, type HistoryEntry, type OrderRequest, type ServiceState } from '../shared/wire/api.ts'
 import { Runner, type Clock, type RunnerParts } from './activate/runner.ts'
 import type { Caller, Operations } from './api/operations.ts'
-import type { Address } from './health/probe.ts'
 import { Specs } from './activate/specs.ts'
 import { hostPaths, type Host } from './host.ts'
 import { Journal, type Entry } from './journal/journal.ts'
-import type { ServiceManager } from './manager/manager.ts'
+import type { Address, ServiceManager } from './manager/manager.ts'
 import { Blobs } from './store/blobs.ts'
 import { receivePack } from './store/receive.ts'
 import { Releases } from './store/releases.ts'
@@ -62,7 +61,7 @@ export class Agent implements Operations {
     this.#releases = new Releases(host.dir, this.#blobs)
     const onEnded = () => this.#tidySoon(0)
     const [journal, releases] = [this.#journal, this.#releases]
-    this.#specs = new Specs(host, releases, journal)
+    this.#specs = new Specs(releases, journal)
     const parts = { host, manager, clock, journal, releases, specs: this.#specs, onEnded }
     this.#runner = new Runner(onStep ? { ...parts, onStep } : parts)
   }
@@ -71,8 +70,9 @@ export class Agent implements Operations {
   async start(): Promise<void> {
     await this.#runner.recover()
     const busy = new Set(this.#journal.unfinished().map(({ service }) => service))
-    for (const { name, active } of this.#journal.services()) {
+    for (const { name, active, slot } of this.#journal.services()) {
       if (busy.has(name) || active === null) continue
+      await this.#manager.settle(name, slot)
       const { instances } = await this.#manager.status(name)
       const spec = instances.some(({ release }) => release === active) ? null : this.#specs.active(name)
       if (spec) await this.#manager.start(spec)
@@ -93,10 +93,15 @@ export class Agent implements Operations {
   }
 
   services(): Promise<ServiceState[]> {
-    return Promise.all(this.#journal.services().map(({ name }) => this.service(name)))
+    return Promise.all(this.#journal.services().map(({ name }) => this.#state(name)))
   }
 
   async service(name: string): Promise<ServiceState> {
+    this.#manager.admit(name)
+    return this.#state(name)
+  }
+
+  async #state(name: string): Promise<ServiceState> {
     const { instances, addresses } = await this.#manager.status(name)
     const { seq, active, previous, environment } = this.#journal.service(name)
     const open = this.#journal.unfinished().find(({ service }) => service === name)
@@ -125,6 +130,7 @@ export class Agent implements Operations {
   }
 
   async #receive(service: string, known: string | null, pack: Parameters<Operations['offer']>[1]) {
+    this.#manager.admit(service)
     const store = { host: this.#host, blobs: this.#blobs, releases: this.#releases }
     const { manifest, digest } = await receivePack(store, service, known, pack).catch((error: unknown) => {
       throw asStoreError(error, this.#host.dir, this.#host.name)

@@ -9,10 +9,14 @@ const usage = `deploy-agent COMMAND [options]
   serve                           run the agent
     --ssh ADDRESS:PORT            with the embedded SSH server as well
     --authorized-keys FILE        who may log in there (DIR/authorized_keys)
+    --manager systemd             let systemd run the services, as --settings registers them
+    --socket-group GROUP          whose members may connect to its socket
   bridge                          pass standard input and output to the agent (for sshd)
   supervise                       run the services (started by serve)
 
-  --dir DIR    the agent's directory (/var/lib/deployctl)
+  --dir DIR       the agent's directory (/var/lib/deployctl)
+  --socket FILE   where bridges connect (DIR/agent.sock)
+  --settings DIR  what root has registered (/etc/deployctl)
   --version
 `
 const defaultDir = '/var/lib/deployctl'
@@ -23,6 +27,10 @@ const options = {
   root: { type: 'string' },
   ssh: { type: 'string' },
   'authorized-keys': { type: 'string' },
+  manager: { type: 'string', default: 'embedded' },
+  settings: { type: 'string', default: '/etc/deployctl' },
+  socket: { type: 'string' },
+  'socket-group': { type: 'string' },
   version: { type: 'boolean', default: false },
   help: { type: 'boolean', default: false },
 } as const
@@ -32,7 +40,8 @@ async function main(): Promise<void> {
   const [command] = positionals
   const { dir } = values
   if (values.version) return console.log((await import('../shared/version.ts')).version)
-  if (command === 'bridge') return (await import('./bridge.ts')).bridge(join(dir, 'agent.sock'))
+  if (command === 'bridge')
+    return (await import('./bridge.ts')).bridge(values.socket ?? join(dir, 'agent.sock'))
   if (command === 'supervise') {
     const { Supervisor } = await import('./manager/embedded/supervisor.ts')
     return void (await new Supervisor(dir).serve())
@@ -41,7 +50,16 @@ async function main(): Promise<void> {
   if (command === 'serve') {
     const { serve } = await import('./serve.ts')
     const keys = values['authorized-keys'] ?? join(dir, 'authorized_keys')
-    return serve({ dir, ssh: values.ssh ?? null, authorizedKeys: keys, program: process.argv.slice(0, 2) })
+    const group = values['socket-group']
+    return serve({
+      dir,
+      ssh: values.ssh ?? null,
+      authorizedKeys: keys,
+      program: process.argv.slice(0, 2),
+      socket: values.socket && group ? { path: values.socket, group } : null,
+      manager:
+        values.manager === 'systemd' ? { kind: 'systemd', settings: values.settings } : { kind: 'embedded' },
+    })
   }
   process.stdout.write(usage)
   process.exitCode = values.help ? 0 : 2

@@ -3,30 +3,46 @@ import { Agent } from './agent.ts'
 import type { RunnerParts } from './activate/runner.ts'
 import { listenForBridges, makeAcceptor } from './api/server.ts'
 import { hostPaths, openHost } from './host.ts'
-import { embeddedManager } from './manager/embedded/client.ts'
+import type { ServiceManager } from './manager/manager.ts'
+import { tellSystemd } from './systemd-notify.ts'
 
 export type ServeOptions = {
   dir: string
   /** `address:port` of the embedded SSH server; null without it. */
   ssh: string | null
   authorizedKeys: string
+  /** Where bridges connect, and the group that may; null for `agent.sock` in its directory, and its own group. */
+  socket: { path: string; group: string } | null
+  /** Who runs the services: our own supervisor, or systemd with the settings in this directory. */
+  manager: { kind: 'embedded' } | { kind: 'systemd'; settings: string }
   /** How this program is called: it starts itself again as supervisor. */
   program: readonly string[]
   onStep?: RunnerParts['onStep']
 }
 
 /** Runs the agent until it is told to end; the services go on without it. */
-export async function serve({ dir, ssh, authorizedKeys, program, onStep }: ServeOptions): Promise<void> {
+export async function serve(options: ServeOptions): Promise<void> {
+  const { dir, ssh, authorizedKeys, onStep } = options
   const host = await openHost(dir)
-  const manager = embeddedManager(dir, [...program, 'supervise', '--dir', dir])
+  const manager = await openManager(options)
   const agent = new Agent(host, manager, onStep)
   const accept = await makeAcceptor(agent)
-  const { socket } = hostPaths(dir)
-  await listenForBridges(socket, accept)
+  const socket = options.socket?.path ?? hostPaths(dir).socket
+  await listenForBridges(socket, accept, options.socket?.group ?? null)
   await agent.start()
   console.log(`agent of "${host.name}" on ${socket}`)
   if (ssh !== null) await serveSsh(dir, ssh, authorizedKeys, accept)
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => process.exit(0))
+  await tellSystemd(process.env)
+}
+
+async function openManager({ dir, manager, program }: ServeOptions): Promise<ServiceManager> {
+  if (manager.kind === 'embedded') {
+    const { embeddedManager } = await import('./manager/embedded/client.ts')
+    return embeddedManager(dir, [...program, 'supervise', '--dir', dir])
+  }
+  const { systemdManager } = await import('./manager/systemd/manager.ts')
+  return systemdManager({ dir, settings: manager.settings, path: process.env['PATH'] ?? '' })
 }
 
 async function serveSsh(

@@ -427,6 +427,24 @@ export const catalogue = {
     'The release cannot run here: {why}.',
     'Correct the release and push again.',
   ),
+  E_SERVICE_UNREGISTERED: entry(
+    exit.refused,
+    'untouched',
+    'This host does not know a service "{service}".',
+    'Register it there, once: `deployctl service add`.',
+  ),
+  E_SERVICE_REGISTRATION: entry(
+    exit.aborted,
+    'untouched',
+    'The host has {service} registered with {registered}; the release asks for {wanted}.',
+    'Register it anew: `deployctl service add`; it shows what changes.',
+  ),
+  E_UNIT: entry(
+    exit.aborted,
+    'unknown',
+    'systemd could not {verb} {unit}: {why}.',
+    'See `deployctl logs` and, on the host, `systemctl status {unit}`.',
+  ),
   E_SERVICE_START: entry(
     exit.rolledBack,
     'restored',

@@ -2,14 +2,13 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { encodeDocument, sha256Hex } from '../../shared/documents/document.ts'
 import { DeployError, asDeployError } from '../../shared/errors.ts'
 import { planActivation, type Plan } from '../../shared/plan/planner.ts'
-import type { DeploymentEvent } from '../../shared/wire/api.ts'
+import { apiVersion, type DeploymentEvent } from '../../shared/wire/api.ts'
 import { watchHealth } from '../health/watch.ts'
 import type { ProbeAnswer, ProbeContext } from '../health/probe.ts'
 import type { Host } from '../host.ts'
 import type { Entry, Journal } from '../journal/journal.ts'
 import type { InstanceSpec, ServiceManager } from '../manager/manager.ts'
 import type { Releases } from '../store/releases.ts'
-import { checkStaged } from './checks.ts'
 import { isEnding, recover, transition, type Effect, type Event, type State, type Step } from './machine.ts'
 import { News } from './news.ts'
 import { Receipts } from './receipts.ts'
@@ -157,11 +156,7 @@ export class Runner {
         await releases.stage(entry.service, entry.release, this.#parts.specs.manifest(entry.release))
         return { type: 'staged' }
       case 'check':
-        checkStaged(
-          this.#parts.specs.manifest(entry.release),
-          releases.treeOf(entry.service, entry.release),
-          this.#parts.specs.next(entry).env,
-        )
+        this.#check(entry)
         return { type: 'checked' }
       case 'switch':
         return { type: 'switch' }
@@ -185,11 +180,20 @@ export class Runner {
     }
   }
 
+  #check(entry: Entry) {
+    const { minimumAgent } = this.#parts.specs.manifest(entry.release)
+    if (minimumAgent > apiVersion)
+      throw new DeployError('E_CHECK_FAILED', {
+        why: `it needs an agent of API ${minimumAgent}; this one has ${apiVersion}`,
+      })
+    this.#parts.manager.check(this.#parts.specs.next(entry))
+  }
+
   #awaitHealth(running: Running, spec: InstanceSpec): Promise<void> {
     const { manager } = this.#parts
     const context = async (): Promise<ProbeContext> => {
       const { addresses } = await manager.status(spec.service)
-      return { addresses, cwd: spec.cwd, env: spec.env }
+      return { addresses, runCommand: (argv, signal) => manager.runCommand(spec, argv, signal) }
     }
     return watchHealth({
       health: this.#parts.specs.manifest(spec.release).health,
@@ -235,11 +239,13 @@ export class Runner {
   }
 
   async #conclude(running: Running): Promise<void> {
-    const { journal, clock, onEnded } = this.#parts
+    const { journal, clock, manager, onEnded } = this.#parts
     const { entry, plan, steps } = running
     const { life } = entry
     if (!isEnding(life.state)) return
-    const { active } = journal.service(entry.service)
+    const { active, slot } = journal.service(entry.service)
+    // Before the receipt: what a host has said to be committed comes up after a power cut.
+    await manager.settle(entry.service, life.state === 'committed' ? entry.slot : slot)
     await this.#receipts.conclude(
       { ...life, state: life.state },
       {

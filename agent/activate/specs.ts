@@ -1,6 +1,5 @@
 import { DeployError } from '../../shared/errors.ts'
 import type { Manifest } from '../../shared/formats/manifest.ts'
-import type { Host } from '../host.ts'
 import type { Entry, Journal } from '../journal/journal.ts'
 import type { InstanceSpec } from '../manager/manager.ts'
 import type { Releases } from '../store/releases.ts'
@@ -8,12 +7,10 @@ import { instanceSpec } from './instance-spec.ts'
 
 /** Releases as the service manager runs them. */
 export class Specs {
-  readonly #host: Host
   readonly #releases: Releases
   readonly #journal: Journal
 
-  constructor(host: Host, releases: Releases, journal: Journal) {
-    this.#host = host
+  constructor(releases: Releases, journal: Journal) {
     this.#releases = releases
     this.#journal = journal
   }
@@ -39,6 +36,6 @@ export class Specs {
 
   #spec(service: string, release: string, environment: Entry['environment'], slot: Entry['slot']) {
     const tree = this.#releases.treeOf(service, release)
-    return instanceSpec(this.#host.dir, this.manifest(release), release, tree, environment, slot)
+    return instanceSpec(this.manifest(release), release, tree, environment, slot)
   }
 }

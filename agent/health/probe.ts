@@ -1,16 +1,13 @@
-import { spawn } from 'node:child_process'
 import { request } from 'node:http'
 import { connect } from 'node:net'
 import { serviceDefaults, type ProbeSpec } from '../../shared/formats/service-spec.ts'
-
-/** Where a service's socket is bound: a TCP address or a Unix path. */
-export type Address = { host: string; port: number } | { path: string }
+import type { Address, CommandResult } from '../manager/manager.ts'
 
 export type ProbeContext = {
   /** By the socket's name in run.sockets. */
   addresses: Readonly<Record<string, Address>>
-  cwd: string
-  env: Readonly<Record<string, string>>
+  /** Runs a program as the service would be run. */
+  runCommand(argv: readonly string[], signal: AbortSignal): Promise<CommandResult>
 }
 
 /** `detail` is one sentence for people; `body` is the start of the answer, for a failed probe's report. */
@@ -112,36 +109,7 @@ async function askCommand(
   context: ProbeContext,
   signal: AbortSignal,
 ): Promise<Verdict> {
-  const [command = '', ...args] = probe.argv
-  // A process group of its own, so that what the command started ends with it.
-  const child = spawn(command, args, {
-    cwd: context.cwd,
-    env: { PATH: process.env['PATH'], ...context.env },
-    stdio: ['ignore', 'pipe', 'pipe'],
-    detached: true,
-  })
-  const kill = () => child.pid !== undefined && killGroup(child.pid)
-  signal.addEventListener('abort', kill)
-  let body = ''
-  for (const stream of [child.stdout, child.stderr])
-    stream.setEncoding('utf8').on('data', (chunk: string) => (body = (body + chunk).slice(-shownBodyChars)))
-  try {
-    const status = await new Promise<string>((resolve, reject) => {
-      child.once('error', reject)
-      child.once('close', (code, killed) => resolve(killed ?? String(code)))
-    })
-    signal.throwIfAborted()
-    return { ok: status === '0', detail: `${probe.argv.join(' ')}: ended with ${status}`, body }
-  } finally {
-    signal.removeEventListener('abort', kill)
-  }
-}
-
-function killGroup(pid: number) {
-  try {
-    process.kill(-pid, 'SIGKILL')
-  } catch (error) {
-    // It ended by itself in the meantime.
-    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
-  }
+  const { status, output } = await context.runCommand(probe.argv, signal)
+  signal.throwIfAborted()
+  return { ok: status === '0', detail: `${probe.argv.join(' ')}: ended with ${status}`, body: output }
 }

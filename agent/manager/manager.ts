@@ -1,9 +1,11 @@
 import { Environment } from '../../shared/formats/order.ts'
-import { Digest, Name, Seconds } from '../../shared/formats/names.ts'
-import { SocketSpec } from '../../shared/formats/service-spec.ts'
+import { Digest, EnvName, Name, Seconds } from '../../shared/formats/names.ts'
+import { LimitSpec, SocketSpec } from '../../shared/formats/service-spec.ts'
 import { Strict, Type, type Static } from '../../shared/schema.ts'
 import type { LogLine } from '../../shared/wire/api.ts'
-import type { Address } from '../health/probe.ts'
+
+/** Where a service's socket is bound: a TCP address or a Unix path. */
+export type Address = { host: string; port: number } | { path: string }
 
 export const Slot = Type.Union([Type.Literal('a'), Type.Literal('b')])
 export type Slot = Static<typeof Slot>
@@ -16,8 +18,11 @@ export const InstanceSpec = Strict({
   argv: Type.Array(Type.String({ maxLength: 4096 }), { minItems: 1, maxItems: 64 }),
   cwd: Type.String({ maxLength: 4096 }),
   env: Environment.properties.env,
+  /** Names of environment variables it cannot do without; whoever runs it may know their values. */
+  needs: Type.Array(EnvName, { maxItems: 256 }),
   sockets: Type.Array(SocketSpec, { maxItems: 16 }),
   stop: Strict({ signal: Type.String({ pattern: '^SIG[A-Z0-9]+$' }), seconds: Seconds }),
+  limits: LimitSpec,
 })
 export type InstanceSpec = Static<typeof InstanceSpec>
 
@@ -35,6 +40,9 @@ export type InstanceStatus = {
   upMs: number
 }
 
+/** `status` is '0' when all went well, else the exit status or the signal; `output` its last characters. */
+export type CommandResult = { status: string; output: string }
+
 export type ServiceStatus = {
   instances: InstanceStatus[]
   /** By the socket's name; a port of 0 is the one that was picked. */
@@ -46,11 +54,22 @@ export type ServiceStatus = {
  * nobody knows whether the last one went through.
  */
 export type ServiceManager = {
+  /**
+   * Whether this host takes the service at all; asked before anything is sent.
+   * @throws DeployError E_SERVICE_UNREGISTERED
+   */
+  admit(service: string): void
+  /** What can be known before anything is switched. @throws DeployError E_CHECK_FAILED, E_SERVICE_REGISTRATION */
+  check(spec: InstanceSpec): void
   /** Starts an instance in its slot; what ran there of another release or specification is stopped first. */
   start(spec: InstanceSpec): Promise<void>
   /** Asks an instance to end, then makes it; returns when it has ended. */
   stop(service: string, slot: Slot): Promise<void>
   status(service: string): Promise<ServiceStatus>
+  /** Which slot comes up after a reboot, agent or no agent; null for none. */
+  settle(service: string, slot: Slot | null): Promise<void>
+  /** Runs a program once, as the service would be run. */
+  runCommand(spec: InstanceSpec, argv: readonly string[], signal: AbortSignal): Promise<CommandResult>
   /** The newest lines first to last. */
   tail(service: string, lines: number): Promise<LogLine[]>
   follow(service: string, lines: number, signal: AbortSignal): AsyncIterable<LogLine>

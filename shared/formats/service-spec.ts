@@ -36,6 +36,27 @@ export const SocketSpec = Strict({
 })
 export type SocketSpec = Static<typeof SocketSpec>
 
+/** Whole numbers, since a unit file is made of them. */
+export const LimitSpec = Strict({
+  memoryMegabytes: Type.Optional(
+    Type.Integer({
+      minimum: 16,
+      maximum: 16_777_216,
+      description: 'Memory; beyond it the service is ended.',
+    }),
+  ),
+  cpuPercent: Type.Optional(
+    Type.Integer({ minimum: 1, maximum: 100_000, description: 'Processor time; 100 is one core.' }),
+  ),
+  tasks: Type.Optional(
+    Type.Integer({ minimum: 1, maximum: 1_000_000, description: 'Processes and threads together.' }),
+  ),
+  openFiles: Type.Optional(
+    Type.Integer({ minimum: 64, maximum: 1_000_000, description: 'Open files and connections (65536).' }),
+  ),
+})
+export type LimitSpec = Static<typeof LimitSpec>
+
 export const RunSpec = Strict({
   argv: described(Argv, "Command line, run in the release's directory; no shell."),
   env: Type.Optional(
@@ -65,6 +86,9 @@ export const RunSpec = Strict({
       },
       { description: 'How the service is ended.' },
     ),
+  ),
+  limits: Type.Optional(
+    described(LimitSpec, 'What the service may use of its host; systemd holds it to that.'),
   ),
 })
 export type RunSpec = Static<typeof RunSpec>

@@ -28,6 +28,8 @@ function release(dir: string, version: string, extra: Partial<InstanceSpec> = {}
     argv: ['node', 'server.mjs'],
     cwd,
     env: {},
+    needs: [],
+    limits: {},
     sockets: [{ name: 'http', host: '127.0.0.1', port: 0 }],
     stop: { signal: 'SIGTERM', seconds: 2 },
     ...extra,

@@ -1,11 +1,15 @@
 import { spawn } from 'node:child_process'
 import { mkdirSync, openSync, closeSync } from 'node:fs'
 import { connect } from 'node:net'
+import { delimiter, dirname } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { setTimeout as delay } from 'node:timers/promises'
 import { DeployError, isErrorCode } from '../../../shared/errors.ts'
-import type { ServiceManager, ServiceStatus } from '../manager.ts'
+import { hasProgram } from '../find-program.ts'
+import type { InstanceSpec, ServiceManager, ServiceStatus } from '../manager.ts'
+import { withHostValues } from './host-values.ts'
 import { followLog, tailLog } from './log-reader.ts'
+import { runCommand } from './run-command.ts'
 import { supervisorPaths, type SupervisorAnswer, type SupervisorRequest } from './protocol.ts'
 
 const startTimeoutMs = 10_000
@@ -31,12 +35,26 @@ export function embeddedManager(dir: string, supervise: readonly string[]): Serv
   }
   mkdirSync(`${dir}/logs`, { recursive: true, mode: 0o750 })
   return {
-    start: async (spec) => void (await ask({ do: 'start', spec })),
+    admit: () => {},
+    check: (spec) => checkHere(withHostValues(dir, spec)),
+    start: async (spec) => void (await ask({ do: 'start', spec: withHostValues(dir, spec) })),
     stop: async (service, slot) => void (await ask({ do: 'stop', service, slot })),
     status: async (service) => (await ask({ do: 'status', service })) as ServiceStatus,
+    // The supervisor keeps what should run on disk by itself.
+    settle: async () => {},
+    runCommand: (spec, argv, signal) => runCommand(withHostValues(dir, spec), argv, signal),
     tail: async (service, lines) => tailLog(paths.log(service), lines),
     follow: (service, lines, signal) => followLog(paths.log(service), lines, signal),
   }
+}
+
+function checkHere({ needs, env, argv: [program = ''], cwd }: InstanceSpec) {
+  const refuse = (why: string) => new DeployError('E_CHECK_FAILED', { why })
+  const missing = needs.filter((name) => env[name] === undefined)
+  if (missing.length > 0)
+    throw refuse(`it needs values for ${missing.join(', ')} (environments.*.env, or the host's own file)`)
+  const path = `${dirname(process.execPath)}${delimiter}${process.env['PATH'] ?? ''}`
+  if (!hasProgram(program, cwd, path)) throw refuse(`there is no program "${program}"`)
 }
 
 /** Ends the supervisor and with it all services; for tests, demonstrations and removing a host. */

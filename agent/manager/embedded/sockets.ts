@@ -5,7 +5,7 @@ import net from 'node:net'
 import { getSystemErrorName } from 'node:util'
 import { DeployError } from '../../../shared/errors.ts'
 import type { SocketSpec } from '../../../shared/formats/service-spec.ts'
-import type { Address } from '../../health/probe.ts'
+import type { Address } from '../manager.ts'
 
 type Handle = { fd: number; close(): void; getsockname(out: { port?: number }): number }
 type Held = { handle: Handle; address: Address; key: string }

@@ -1,3 +1,5 @@
+import { runCommand } from '../../../../agent/manager/embedded/run-command.ts'
+import type { Address, InstanceSpec } from '../../../../agent/manager/manager.ts'
 import t from 'tap'
 import { once } from 'node:events'
 import { existsSync, mkdtempSync, rmSync } from 'node:fs'
@@ -6,7 +8,7 @@ import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { probeOnce, type Address } from '../../../../agent/health/probe.ts'
+import { probeOnce } from '../../../../agent/health/probe.ts'
 
 const dir = mkdtempSync(join(tmpdir(), 'deployctl-probe-'))
 t.teardown(() => rmSync(dir, { recursive: true }))
@@ -21,7 +23,24 @@ await once(server, 'listening')
 t.teardown(() => server.close() && server.closeAllConnections())
 const { port } = server.address() as AddressInfo
 const addresses: Record<string, Address> = { http: { host: '0.0.0.0', port } }
-const context = { addresses, cwd: dir, env: { GREETING: 'hello' } }
+const spec: InstanceSpec = {
+  service: 'echo',
+  slot: 'a',
+  release: '0'.repeat(64),
+  argv: ['true'],
+  cwd: '/',
+  env: {},
+  needs: [],
+  sockets: [],
+  stop: { signal: 'SIGTERM', seconds: 1 },
+  limits: {},
+}
+const context = {
+  addresses,
+  runCommand: (argv: readonly string[], signal: AbortSignal) =>
+    runCommand({ ...spec, cwd: dir, env: { GREETING: 'hello' } }, argv, signal),
+}
+
 const http = (path: string, more = {}) =>
   probeOnce({ type: 'http', socket: 'http', path, timeoutSeconds: 0.3, ...more }, context)
 

@@ -1,0 +1,43 @@
+import { spawn } from 'node:child_process'
+import type { CommandResult, InstanceSpec } from '../manager.ts'
+
+const shownChars = 512
+
+/** Runs a program with a service's directory and environment, in a process group of its own. */
+export async function runCommand(
+  { cwd, env }: InstanceSpec,
+  argv: readonly string[],
+  signal: AbortSignal,
+): Promise<CommandResult> {
+  const [command = '', ...args] = argv
+  // A group of its own, so that what the command started ends with it.
+  const child = spawn(command, args, {
+    cwd,
+    env: { PATH: process.env['PATH'], ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+    detached: true,
+  })
+  const kill = () => child.pid !== undefined && killGroup(child.pid)
+  signal.addEventListener('abort', kill)
+  let output = ''
+  for (const stream of [child.stdout, child.stderr])
+    stream.setEncoding('utf8').on('data', (chunk: string) => (output = (output + chunk).slice(-shownChars)))
+  try {
+    const status = await new Promise<string>((resolve, reject) => {
+      child.once('error', reject)
+      child.once('close', (code, killed) => resolve(killed ?? String(code)))
+    })
+    return { status, output }
+  } finally {
+    signal.removeEventListener('abort', kill)
+  }
+}
+
+function killGroup(pid: number) {
+  try {
+    process.kill(-pid, 'SIGKILL')
+  } catch (error) {
+    // It ended by itself in the meantime.
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
+  }
+}

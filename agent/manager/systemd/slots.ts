@@ -1,0 +1,64 @@
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { parserOf } from '../../../shared/schema.ts'
+import { syncPath } from '../../store/durable.ts'
+import { InstanceSpec, type Slot } from '../manager.ts'
+import { startScript } from './start-script.ts'
+
+const specParser = parserOf(InstanceSpec)
+
+/**
+ * What the units read: `slots/SERVICE/a/start` and `…/b/start`, and `slots/SERVICE/committed`, the slot
+ * that comes up at boot. A slot is only written while nothing runs in it.
+ */
+export class Slots {
+  readonly #dir: string
+
+  constructor(dir: string) {
+    this.#dir = join(dir, 'slots')
+    mkdirSync(this.#dir, { recursive: true, mode: 0o711 })
+  }
+
+  #file(service: string, ...path: string[]): string {
+    return join(this.#dir, service, ...path)
+  }
+
+  put(spec: InstanceSpec): void {
+    const { service, slot } = spec
+    replace(this.#file(service, slot, 'spec.json'), JSON.stringify(spec), 0o600)
+    replace(this.#file(service, slot, 'start'), startScript(spec), 0o644)
+  }
+
+  /** What was put there last; null when nothing was. */
+  get(service: string, slot: Slot): InstanceSpec | null {
+    const file = this.#file(service, slot, 'spec.json')
+    if (!existsSync(file)) return null
+    const spec: unknown = JSON.parse(readFileSync(file, 'utf8'))
+    return specParser.check(spec) ? spec : null
+  }
+
+  putProbe(spec: InstanceSpec, number: number, argv: readonly string[]): void {
+    // It has none of the sockets, and must not think so.
+    replace(
+      this.#file(spec.service, 'probes', String(number)),
+      startScript({ ...spec, sockets: [] }, argv),
+      0o644,
+    )
+  }
+
+  settle(service: string, slot: Slot | null): void {
+    const file = this.#file(service, 'committed')
+    if (slot === null) return rmSync(file, { force: true })
+    if (existsSync(file) && readFileSync(file, 'utf8').trim() === slot) return
+    replace(file, `${slot}\n`, 0o644)
+  }
+}
+
+function replace(file: string, content: string, mode: number) {
+  const dir = dirname(file)
+  mkdirSync(dir, { recursive: true, mode: 0o711 })
+  writeFileSync(`${file}.new`, content, { mode })
+  syncPath(`${file}.new`)
+  renameSync(`${file}.new`, file)
+  syncPath(dir)
+}
