@@ -7,6 +7,7 @@ import { Order } from '../shared/formats/order.ts'
 import { parserOf } from '../shared/schema.ts'
 import { apiVersion, type HistoryEntry, type OrderRequest, type ServiceState } from '../shared/wire/api.ts'
 import { Runner, type Clock, type RunnerParts } from './activate/runner.ts'
+import { checkDisk, checkDrift, checkRoot } from './checkup/checks.ts'
 import type { Caller, Operations } from './api/operations.ts'
 import { Specs } from './activate/specs.ts'
 import { hostPaths, type Host } from './host.ts'
@@ -18,6 +19,7 @@ import { Releases } from './store/releases.ts'
 import { Ballast, asStoreError } from './store/space.ts'
 import { Challenges } from './trust/challenges.ts'
 import { acceptOrder } from './trust/decide.ts'
+import { parseLogin } from './trust/login.ts'
 import { version } from '../shared/version.ts'
 
 const orderParser = parserOf(Order)
@@ -94,6 +96,20 @@ export class Agent implements Operations {
 
   services(): Promise<ServiceState[]> {
     return Promise.all(this.#journal.services().map(({ name }) => this.#state(name)))
+  }
+
+  async checkUp() {
+    const committed = this.#journal.services().filter(({ active }) => active !== null)
+    const states = await Promise.all(committed.map(({ name }) => this.#state(name)))
+    const own = await this.#manager.checkUp(committed.map(({ name }) => name))
+    return {
+      findings: [
+        ...checkDisk(this.#host.dir),
+        ...checkRoot(this.#host.root, this.#clock.now()),
+        ...states.flatMap(checkDrift),
+        ...own,
+      ],
+    }
   }
 
   async service(name: string): Promise<ServiceState> {
@@ -176,6 +192,7 @@ export class Agent implements Operations {
       fingerprint: signer?.fingerprint ?? '?',
       order: bytes,
       signatures: request.signatures,
+      login: parseLogin(caller.user, caller.auth),
     })
     this.#challenges.consume(order.service)
     this.#runner.begin(entry, order.strategy, order.confirmSeconds, caller.connection)
@@ -212,7 +229,7 @@ export class Agent implements Operations {
   }
 
   #historyEntry(entry: Entry): HistoryEntry {
-    const { opId, seq, action, release, began, ended, who, fingerprint, signatures } = entry
+    const { opId, seq, action, release, began, ended, who, fingerprint, signatures, login } = entry
     const receipt = this.#journal.receiptOf(opId)
     return {
       opId,
@@ -225,6 +242,7 @@ export class Agent implements Operations {
       ended,
       who,
       fingerprint,
+      login,
       order: entry.order.toString(),
       signatures,
       receipt: receipt && { bytes: receipt.bytes.toString(), signature: receipt.signature },

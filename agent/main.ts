@@ -10,7 +10,6 @@ const usage = `deploy-agent COMMAND [options]
     --ssh ADDRESS:PORT            with the embedded SSH server as well
     --authorized-keys FILE        who may log in there (DIR/authorized_keys)
     --manager systemd             let systemd run the services, as --settings registers them
-    --socket-group GROUP          whose members may connect to its socket
   bridge                          pass standard input and output to the agent (for sshd)
   supervise                       run the services (started by serve)
 
@@ -30,7 +29,6 @@ const options = {
   manager: { type: 'string', default: 'embedded' },
   settings: { type: 'string', default: '/etc/deployctl' },
   socket: { type: 'string' },
-  'socket-group': { type: 'string' },
   version: { type: 'boolean', default: false },
   help: { type: 'boolean', default: false },
 } as const
@@ -50,13 +48,12 @@ async function main(): Promise<void> {
   if (command === 'serve') {
     const { serve } = await import('./serve.ts')
     const keys = values['authorized-keys'] ?? join(dir, 'authorized_keys')
-    const group = values['socket-group']
     return serve({
       dir,
       ssh: values.ssh ?? null,
       authorizedKeys: keys,
       program: process.argv.slice(0, 2),
-      socket: values.socket && group ? { path: values.socket, group } : null,
+      socket: values.socket ?? null,
       manager:
         values.manager === 'systemd' ? { kind: 'systemd', settings: values.settings } : { kind: 'embedded' },
     })

@@ -11,8 +11,8 @@ export type ServeOptions = {
   /** `address:port` of the embedded SSH server; null without it. */
   ssh: string | null
   authorizedKeys: string
-  /** Where bridges connect, and the group that may; null for `agent.sock` in its directory, and its own group. */
-  socket: { path: string; group: string } | null
+  /** Where bridges connect; null for `agent.sock` in its directory. */
+  socket: string | null
   /** Who runs the services: our own supervisor, or systemd with the settings in this directory. */
   manager: { kind: 'embedded' } | { kind: 'systemd'; settings: string }
   /** How this program is called: it starts itself again as supervisor. */
@@ -27,8 +27,8 @@ export async function serve(options: ServeOptions): Promise<void> {
   const manager = await openManager(options)
   const agent = new Agent(host, manager, onStep)
   const accept = await makeAcceptor(agent)
-  const socket = options.socket?.path ?? hostPaths(dir).socket
-  await listenForBridges(socket, accept, options.socket?.group ?? null)
+  const socket = options.socket ?? hostPaths(dir).socket
+  await listenForBridges(socket, accept)
   await agent.start()
   console.log(`agent of "${host.name}" on ${socket}`)
   if (ssh !== null) await serveSsh(dir, ssh, authorizedKeys, accept)

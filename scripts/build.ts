@@ -10,6 +10,7 @@ import { join } from 'node:path'
 const entries = {
   deployctl: 'controller/cli/main.ts',
   'deploy-agent': 'agent/main.ts',
+  'deploy-host': 'agent/setup/main.ts',
   'list-worker': 'controller/release/list-worker.ts',
   'hash-worker': 'controller/release/hash-worker.ts',
 }
@@ -17,11 +18,17 @@ const external = ['better-sqlite3', 'cpu-features', '*.node', 'fastify']
 
 const at = (path: string) => new URL(`../${path}`, import.meta.url).pathname
 
-rmSync(at('dist'), { recursive: true, force: true })
+/** Another directory, and another program in the place of one of them: for tests. */
+const [, , outdir = at('dist'), ...instead] = process.argv
+const replaced = Object.fromEntries(instead.map((one) => one.split('=') as [string, string]))
+
+rmSync(outdir, { recursive: true, force: true })
 const { metafile } = await build({
   metafile: true,
-  entryPoints: Object.fromEntries(Object.entries(entries).map(([name, file]) => [name, at(file)])),
-  outdir: at('dist'),
+  entryPoints: Object.fromEntries(
+    Object.entries({ ...entries, ...replaced }).map(([name, file]) => [name, at(file)]),
+  ),
+  outdir,
   bundle: true,
   splitting: true,
   platform: 'node',
@@ -31,10 +38,10 @@ const { metafile } = await build({
   minifySyntax: true,
   legalComments: 'none',
   banner: {
-    js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url); const __dirname = import.meta.dirname;",
+    js: "import { createRequire as requireFrom } from 'node:module'; const require = requireFrom(import.meta.url); const __dirname = import.meta.dirname;",
   },
 })
-writeFileSync(at('dist/THIRD-PARTY.txt'), notices(Object.keys(metafile.inputs)))
+writeFileSync(join(outdir, 'THIRD-PARTY.txt'), notices(Object.keys(metafile.inputs)))
 
 /** The licences of all packages that went into the bundle. */
 function notices(inputs: readonly string[]): string {

@@ -173,7 +173,7 @@ async function demo() {
   mkdirSync(join(dir, 'hosts'))
   const hosts = await Promise.all(names.map((name) => startHost(name)))
   for (const { name, port, fingerprint } of hosts)
-    await must('host', 'add', name, `127.0.0.1:${port}`, '--host-key', fingerprint)
+    await must('host', 'add', `127.0.0.1:${port}`, '--installed', '--name', name, '--host-key', fingerprint)
 
   title('2. The first push: built, signed, sent, started, checked, confirmed')
   await must('push', '-m', 'first release')
@@ -211,7 +211,7 @@ async function demo() {
   say(`  npm install -g .                                  this clone as your deployctl
   cd YOUR-PROJECT && deployctl init                 writes deploy.yaml, makes your key
   set up a host: docs/hosts.md                      a user, the agent, one sshd stanza
-  deployctl host add web1 web1.example.com
+  deployctl host add root@web1.example.com
   deployctl push`)
   if (!stays) return
   title('The three hosts stay up until you press Ctrl-C')

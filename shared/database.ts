@@ -1,4 +1,5 @@
 import Database from 'better-sqlite3'
+import { closeSync, openSync } from 'node:fs'
 import { DeployError } from './errors.ts'
 
 export type Db = Database.Database
@@ -13,6 +14,8 @@ const busyTimeoutMs = 1_000
  */
 export function openDatabase(file: string, migrations: readonly string[]): Db {
   try {
+    // Nobody else's business; SQLite gives its other files the same mode.
+    closeSync(openSync(file, 'a', 0o600))
     const db = new Database(file, { timeout: busyTimeoutMs })
     db.pragma('journal_mode = WAL')
     // In WAL mode the default is NORMAL, which loses acknowledged rows in a power cut.

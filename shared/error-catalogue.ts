@@ -76,7 +76,7 @@ export const catalogue = {
     exit.config,
     'untouched',
     'The environment "{environment}" has no hosts.',
-    'Add one: `deployctl host add NAME ADDRESS`.',
+    'Add one: `deployctl host add USER@HOST`.',
   ),
   E_HOST_UNKNOWN: entry(
     exit.config,
@@ -360,6 +360,12 @@ export const catalogue = {
     '{host} has no subsystem "deployctl": {why}.',
     'Set the host up first: docs/hosts.md.',
   ),
+  E_SSH_EXEC: entry(
+    exit.unreachable,
+    'untouched',
+    '{host} runs no commands for you: {why}.',
+    'Log in as an administrator: `deployctl host add USER@HOST`. Where an agent runs already: --installed.',
+  ),
   E_SSH_CONFIG: entry(
     exit.config,
     'untouched',
@@ -414,6 +420,42 @@ export const catalogue = {
     'untouched',
     'The agent of {host} does not answer.',
     'Start it on the host: `systemctl start deploy-agent`, or `deploy-agent serve`.',
+  ),
+  E_HOST_UNFIT: entry(
+    exit.refused,
+    'untouched',
+    '{host} cannot be set up as it is: {problems}.',
+    'Each line above names its remedy; nothing was changed. Then run the command again.',
+  ),
+  E_SUDO: entry(
+    exit.unreachable,
+    'untouched',
+    '{user} cannot become root on {host}: {why}.',
+    'Log in as somebody who may use sudo (or as root), or give the password when asked (DEPLOYCTL_SUDO_PASSWORD where nobody can be).',
+  ),
+  E_LOGIN_KEY: entry(
+    exit.config,
+    'untouched',
+    'None of your SSH keys is known that could log in to {host} for pushes.',
+    'Make one (`ssh-keygen -t ed25519`), load it (`ssh-add`), or name one: --login-key FILE.pub.',
+  ),
+  E_SETUP_STEP: entry(
+    exit.aborted,
+    'unknown',
+    '{host}: could not {step}: {why}.',
+    'Steps before it are done and stay. Correct that and run the command again; it completes the rest.',
+  ),
+  E_AGENT_UPGRADE: entry(
+    exit.rolledBack,
+    'restored',
+    'Agent {version} does not come up on this host: {why}. Agent {previous} runs again; services were not touched.',
+    'See `journalctl -u deploy-agent` on the host, and report it.',
+  ),
+  E_RUNTIME: entry(
+    exit.build,
+    'untouched',
+    'The agent for {arch} cannot be made here: {why}.',
+    'Check the connection to the npm registry, then run the command again.',
   ),
   E_HOST_NOT_SET_UP: entry(
     exit.config,

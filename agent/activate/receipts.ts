@@ -18,6 +18,7 @@ export type Conclusion = Pick<
   | 'began'
   | 'ended'
   | 'steps'
+  | 'login'
 >
 
 /** Ends deployments with a signed receipt, one after the other: each names the one before it. */

@@ -260,6 +260,7 @@ export class Runner {
         began: entry.began,
         ended: clock.now(),
         steps,
+        login: entry.login,
       },
     )
     const receipt = journal.receiptOf(entry.opId)

@@ -42,6 +42,7 @@ export function makeApp(
 function addReads(app: FastifyInstance, operations: Operations) {
   type Service = { Params: { service: string } }
   app.get('/v1/hello', () => operations.hello())
+  app.get('/v1/checkup', () => operations.checkUp())
   app.get('/v1/services', async () => ({ services: await operations.services() }))
   app.get<Service>('/v1/services/:service', { schema: { params: inService } }, (request) =>
     operations.service(request.params.service),

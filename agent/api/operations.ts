@@ -1,5 +1,6 @@
 import type { Readable } from 'node:stream'
 import type {
+  CheckUp,
   DeploymentEvent,
   Hello,
   HistoryEntry,
@@ -21,6 +22,7 @@ export type Caller = {
 export type Operations = {
   hello(): Hello
   services(): Promise<ServiceState[]>
+  checkUp(): Promise<CheckUp>
   service(name: string): Promise<ServiceState>
   /** Takes a pack whose first frame is a signed manifest; gives what is still missing. */
   offer(service: string, pack: Readable): Promise<UploadAnswer>

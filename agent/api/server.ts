@@ -1,4 +1,4 @@
-import { chmodSync, chownSync, readFileSync, rmSync } from 'node:fs'
+import { chmodSync, rmSync } from 'node:fs'
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { FastifyRequest } from 'fastify'
@@ -38,11 +38,7 @@ export async function makeAcceptor(operations: Operations): Promise<Acceptor> {
 }
 
 /** @throws when another agent answers there */
-export async function listenForBridges(
-  path: string,
-  accept: Acceptor,
-  group: string | null = null,
-): Promise<Server> {
+export async function listenForBridges(path: string, accept: Acceptor): Promise<Server> {
   if (await isAnswered(path)) throw new DeployError('E_AGENT_RUNS', { path })
   rmSync(path, { force: true })
   const server = createServer({ allowHalfOpen: true }, (socket) => {
@@ -51,18 +47,8 @@ export async function listenForBridges(
   })
   await new Promise<void>((resolve, reject) => server.once('error', reject).listen(path, resolve))
   // The group is the SSH user's: it may talk to the agent and nothing else.
-  if (group !== null) chownSync(path, process.getuid?.() ?? 0, groupId(group))
   chmodSync(path, 0o660)
   return server
-}
-
-/** @throws when there is no such group */
-function groupId(name: string): number {
-  const line = readFileSync('/etc/group', 'utf8')
-    .split('\n')
-    .find((one) => one.startsWith(`${name}:`))
-  if (line === undefined) throw new DeployError('E_USAGE', { detail: `There is no group ${name}.` })
-  return Number(line.split(':')[2])
 }
 
 function isAnswered(path: string): Promise<boolean> {

@@ -1,5 +1,6 @@
 import { DeployError } from '../../shared/errors.ts'
 import type { Environment } from '../../shared/formats/order.ts'
+import type { Login } from '../../shared/formats/receipt.ts'
 import type { DeploymentEvent } from '../../shared/wire/api.ts'
 import { received, type Deployment, type Ending } from '../activate/machine.ts'
 import { openDatabase, type Db } from '../../shared/database.ts'
@@ -31,6 +32,8 @@ export type Begin = {
   fingerprint: string
   order: Buffer
   signatures: string[]
+  /** Who brought it; null in the rows of older agents. */
+  login: Login | null
 }
 
 export type Entry = Begin & { life: Deployment; ended: string | null }
@@ -112,12 +115,13 @@ export class Journal implements Disposable {
     this.#db
       .prepare(
         `INSERT INTO deployments VALUES (@opId, @service, @seq, @action, @release, @prev, @environment, @slot, @began,
-         @bootId, @who, @fingerprint, @order, @signatures, @state, @life, NULL)`,
+         @bootId, @who, @fingerprint, @order, @signatures, @state, @life, NULL, @login)`,
       )
       .run({
         ...order,
         environment: JSON.stringify(order.environment),
         signatures: JSON.stringify(order.signatures),
+        login: JSON.stringify(order.login),
         state: received.state,
         life: JSON.stringify(received),
       })
@@ -247,6 +251,7 @@ function entryOf(row: Row): Entry {
     bootId,
     order,
     signatures: JSON.parse(String(signatures)) as string[],
+    login: row['login'] === null ? null : (JSON.parse(String(row['login'])) as Login | null),
     life: JSON.parse(String(life)) as Deployment,
   } as Entry
 }

@@ -17,4 +17,5 @@ export const migrations: readonly string[] = [
      number INTEGER PRIMARY KEY, op_id TEXT NOT NULL UNIQUE REFERENCES deployments, bytes BLOB NOT NULL,
      signature TEXT NOT NULL, digest TEXT NOT NULL UNIQUE
    ) STRICT;`,
+  'ALTER TABLE deployments ADD COLUMN login TEXT',
 ]

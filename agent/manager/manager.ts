@@ -2,7 +2,7 @@ import { Environment } from '../../shared/formats/order.ts'
 import { Digest, EnvName, Name, Seconds } from '../../shared/formats/names.ts'
 import { LimitSpec, SocketSpec } from '../../shared/formats/service-spec.ts'
 import { Strict, Type, type Static } from '../../shared/schema.ts'
-import type { LogLine } from '../../shared/wire/api.ts'
+import type { Finding, LogLine } from '../../shared/wire/api.ts'
 
 /** Where a service's socket is bound: a TCP address or a Unix path. */
 export type Address = { host: string; port: number } | { path: string }
@@ -71,6 +71,8 @@ export type ServiceManager = {
   /** Runs a program once, as the service would be run. */
   runCommand(spec: InstanceSpec, argv: readonly string[], signal: AbortSignal): Promise<CommandResult>
   /** The newest lines first to last. */
+  /** What is not as it was set up; `services` are those that have something committed. */
+  checkUp(services: readonly string[]): Promise<Finding[]>
   tail(service: string, lines: number): Promise<LogLine[]>
   follow(service: string, lines: number, signal: AbortSignal): AsyncIterable<LogLine>
 }

@@ -21,6 +21,12 @@ export async function askPassphrase(path: string): Promise<string> {
   return isCancel(answer) ? '' : (answer ?? '')
 }
 
+export async function askSudoPassword(host: string): Promise<string> {
+  const { password, isCancel, output } = await prompts()
+  const answer = await password({ message: `Your sudo password on ${host}`, output })
+  return isCancel(answer) ? '' : (answer ?? '')
+}
+
 /** Hosts are asked about one after the other, even when many are connected to at once. */
 export function interactiveAsking(): Asking {
   if (!isInteractive()) return {}

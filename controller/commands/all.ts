@@ -9,6 +9,7 @@ import { logsCommand } from './logs.ts'
 import { planCommand } from './plan.ts'
 import { pushCommand } from './push.ts'
 import { rollbackCommand } from './rollback.ts'
+import { serviceCommand } from './service.ts'
 import { statusCommand } from './status.ts'
 import { verifyCommand } from './verify.ts'
 
@@ -16,6 +17,7 @@ import { verifyCommand } from './verify.ts'
 export const commands: readonly Command[] = [
   initCommand,
   hostCommand,
+  serviceCommand,
   planCommand,
   pushCommand,
   statusCommand,

@@ -1,7 +1,10 @@
 import { statSync } from 'node:fs'
 import { join } from 'node:path'
 import { DeployError, asDeployError } from '../../shared/errors.ts'
+import { parserOf } from '../../shared/schema.ts'
+import { CheckUp, type Finding } from '../../shared/wire/api.ts'
 import type { Command } from '../cli/command.ts'
+import type { CliContext } from '../cli/context.ts'
 import {
   environmentFlag,
   hostFlag,
@@ -10,13 +13,13 @@ import {
   signerFor,
   type Workspace,
 } from '../cli/workspace.ts'
+import type { HostTarget } from '../config/target.ts'
 import { run } from '../process.ts'
-import { openSession } from '../push/session.ts'
+import { openSession, type SessionOptions } from '../push/session.ts'
 import { resolveTransport } from '../transport/connect.ts'
 import { version } from '../../shared/version.ts'
 
-type Finding = { ok: boolean; what: string; remedy?: string }
-
+const checkUpParser = parserOf(CheckUp)
 /** More than this and signatures will soon be refused as expired. */
 const maxSkewMs = 30_000
 const expiryWarningMs = 60 * 24 * 60 * 60 * 1000
@@ -24,21 +27,15 @@ const expiryWarningMs = 60 * 24 * 60 * 60 * 1000
 export const doctorCommand: Command = {
   name: 'doctor',
   summary: 'check this machine and every host, and say what to do about what is wrong',
+  args: [{ arg: '[host]', summary: 'only this host; all of the environment when left out' }],
   flags: [environmentFlag, hostFlag, hostKeyFlag],
-  examples: ['deployctl doctor', 'deployctl doctor --json'],
+  examples: ['deployctl doctor', 'deployctl doctor web1', 'deployctl doctor --json'],
   async run(parsed, context) {
     const { out } = context
     const findings: Finding[] = []
-    const find = (finding: Finding) => {
-      findings.push(finding)
-      out.line(`${finding.ok ? '✔' : '✘'} ${finding.what}`)
-      if (!finding.ok && finding.remedy) out.line(`    ${finding.remedy}`)
-      out.event({ type: 'finding', ...finding })
-    }
-    const fail = (what: string, error: unknown) => {
-      const failure = asDeployError(error)
-      find({ ok: false, what: `${what}: ${failure.message}`, remedy: failure.nextStep })
-    }
+    const { find, fail } = findingsTo(findings, context)
+    const [host] = parsed.args
+    if (host !== undefined) parsed.flags['host'] = host
     find({ ok: true, what: `deployctl ${version}, Node ${process.version}` })
     const ssh = await run(['ssh', '-V'])
     find({
@@ -50,7 +47,7 @@ export const doctorCommand: Command = {
       using _ = workspace.history
       find({ ok: true, what: `${workspace.project.file} is valid` })
       await checkKey(workspace, find, () => signerFor(parsed, context), context.configDir, fail)
-      for (const target of workspace.target.hosts) await checkHost(target, workspace, find, fail)
+      for (const target of workspace.target.hosts) await examine(target, workspace.sessions, find, fail)
     }
     const bad = findings.filter(({ ok }) => !ok).length
     if (bad > 0) throw new DeployError('E_DOCTOR', { count: bad })
@@ -60,6 +57,33 @@ export const doctorCommand: Command = {
 
 type Find = (finding: Finding) => void
 type Fail = (what: string, error: unknown) => void
+
+function findingsTo(findings: Finding[], { out }: CliContext): { find: Find; fail: Fail } {
+  const find = (finding: Finding) => {
+    findings.push(finding)
+    out.line(`${finding.ok ? '✔' : '✘'} ${finding.what}`)
+    if (!finding.ok && finding.remedy) out.line(`    ${finding.remedy}`)
+    out.event({ type: 'finding', ...finding })
+  }
+  const fail = (what: string, error: unknown) => {
+    const failure = asDeployError(error)
+    find({ ok: false, what: `${what}: ${failure.message}`, remedy: failure.nextStep })
+  }
+  return { find, fail }
+}
+
+/** One host's findings alone: how setting it up ends. */
+export async function checkHost(
+  target: HostTarget,
+  sessions: SessionOptions,
+  context: CliContext,
+): Promise<void> {
+  const findings: Finding[] = []
+  const { find, fail } = findingsTo(findings, context)
+  await examine(target, sessions, find, fail)
+  const bad = findings.filter(({ ok }) => !ok).length
+  if (bad > 0) throw new DeployError('E_DOCTOR', { count: bad })
+}
 
 async function checkKey(
   { fleet }: Workspace,
@@ -94,25 +118,27 @@ async function checkKey(
   })
 }
 
-async function checkHost(
-  target: Workspace['target']['hosts'][number],
-  { sessions }: Workspace,
-  find: Find,
-  fail: Fail,
-) {
+async function examine(target: HostTarget, sessions: SessionOptions, find: Find, fail: Fail) {
+  const { name } = target
   try {
     const { choice } = await resolveTransport(target, sessions)
     const beganMs = Date.now()
     const { client, hello } = await openSession(target, sessions)
-    client.close()
     const skew = Date.parse(hello.now) - (beganMs + Date.now()) / 2
-    find({ ok: true, what: `${target.name}: agent ${hello.agent} by ${choice.transport} (${choice.why})` })
+    const { findings } = await client.get('/v1/checkup', checkUpParser).finally(() => client.close())
+    find({ ok: true, what: `${name}: agent ${hello.agent} by ${choice.transport} (${choice.why})` })
+    find({
+      ok: hello.agent === version,
+      what: `${name}: its agent is ${hello.agent === version ? 'of this version' : `${hello.agent}, deployctl is ${version}`}`,
+      remedy: `deployctl host upgrade ${name}, or upgrade deployctl here.`,
+    })
     find({
       ok: Math.abs(skew) < maxSkewMs,
-      what: `${target.name}: its clock is ${Math.abs(Math.round(skew / 1000))} s ${skew < 0 ? 'behind' : 'ahead'}`,
+      what: `${name}: its clock is ${Math.abs(Math.round(skew / 1000))} s ${skew < 0 ? 'behind' : 'ahead'}`,
       remedy: 'Set the clock of the host or of this machine (NTP): orders are valid for minutes only.',
     })
+    for (const finding of findings) find({ ...finding, what: `${name}: ${finding.what}` })
   } catch (error) {
-    fail(target.name, error)
+    fail(name, error)
   }
 }

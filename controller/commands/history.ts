@@ -4,6 +4,7 @@ import { table } from '../cli/table.ts'
 import { environmentFlag, hostFlag, openWorkspace } from '../cli/workspace.ts'
 import { ago, duration } from '../cli/words.ts'
 import { DeployError } from '../../shared/errors.ts'
+import type { Login, Receipt } from '../../shared/formats/receipt.ts'
 import type { HostResult, Push } from '../history/history.ts'
 import { verifyHistory } from '../history/verify.ts'
 
@@ -59,8 +60,19 @@ export const historyCommand: Command = {
       )
       for (const [message, hosts] of groupHosts(failed)) out.note(`${push.version} on ${hosts}: ${message}`)
     }
+    const ways = rows.flatMap(({ push, results }) =>
+      results.flatMap(({ receipt }) => {
+        const login = loginOf(receipt)
+        return login ? [wayOf(push, login)] : []
+      }),
+    )
+    for (const way of new Set(ways)) out.note(way)
   },
 }
+
+/** From the receipt's own bytes, which were verified when they were recorded. */
+const loginOf = (receipt: HostResult['receipt']): Login | null =>
+  receipt ? ((JSON.parse(receipt.bytes.toString()) as Receipt).login ?? null) : null
 
 function rowOf(push: Push, results: HostResult[]): string[] {
   const version = push.dirty ? `${push.version} *` : push.version
@@ -90,6 +102,14 @@ function rowOf(push: Push, results: HostResult[]): string[] {
   ]
 }
 
+/** Who signed, and with what somebody logged in to bring it. */
+function wayOf({ signer, fingerprint }: Push, { user, key, certificate }: Login): string {
+  const by = certificate
+    ? `certificate "${certificate.id}" (serial ${certificate.serial})`
+    : (key ?? 'no key')
+  return `signed by ${signer} (${fingerprint}), logged in as ${user} with ${by}`
+}
+
 const shorten = (value: string, length: number) =>
   value.length <= length ? value : `${value.slice(0, length - 1)}…`
 
@@ -103,6 +123,7 @@ function eventOf(push: Push, results: HostResult[]): Record<string, unknown> {
     steps,
     error,
     ended,
+    login: loginOf(receipt),
     receipt: receipt && { number: receipt.number, digest: receipt.digest, previous: receipt.previous },
   }))
   return { type: 'deployment', ...what, results: told }

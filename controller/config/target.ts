@@ -6,6 +6,7 @@ import type { Config, HostConfig } from './schema.ts'
 /** A host as this side addresses it. */
 export type HostTarget = {
   name: string
+  /** Empty leaves it to the ssh settings. */
   user: string
   host: string
   /** As written in deploy.yaml; null leaves it to the ssh settings. */
@@ -66,7 +67,8 @@ export function resolveTarget(
   }
 }
 
-export function hostTarget(name: string, entry: HostConfig): HostTarget {
+/** @param fallback whose login it is when the address names nobody */
+export function hostTarget(name: string, entry: HostConfig, fallback = defaultUser): HostTarget {
   const {
     address,
     transport = 'auto',
@@ -75,7 +77,7 @@ export function hostTarget(name: string, entry: HostConfig): HostTarget {
   const [, user, host = '', port] = /^(?:([^@]+)@)?(\[[^\]]+\]|[^:]+)(?::(\d+))?$/.exec(address) ?? []
   return {
     name,
-    user: user ?? defaultUser,
+    user: user ?? fallback,
     host: host.replace(/^\[|\]$/g, ''),
     port: port === undefined ? null : Number(port),
     transport,

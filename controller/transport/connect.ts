@@ -121,6 +121,7 @@ async function connectOnce(
     const connection = await connectSsh2({ ...own, ...(through && { through }) })
     return {
       openChannel: () => connection.openChannel(),
+      exec: (command) => connection.exec(command),
       bytes: () => (hops[0] ?? connection).bytes(),
       close: () => {
         connection.close()

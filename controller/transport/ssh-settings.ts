@@ -47,7 +47,10 @@ export async function sshSettings(
     ...(port === null ? [] : ['-p', String(port)]),
     ...(identity === null ? [] : ['-i', identity]),
   ]
-  const { status, stdout, stderr } = await run(['ssh', '-G', '-l', user, ...options, '--', host], { env })
+  const { status, stdout, stderr } = await run(
+    ['ssh', '-G', ...(user === '' ? [] : ['-l', user]), ...options, '--', host],
+    { env },
+  )
   if (status === null) return withoutSsh(target, env)
   if (status !== 0)
     throw new DeployError('E_SSH_CONFIG', { host, why: stderr.trim().split('\n').at(-1) ?? '' })
@@ -103,7 +106,7 @@ function withoutSsh(
     hasSystemSsh: false,
     host,
     port: port ?? 22,
-    user,
+    user: user || userInfo().username,
     hostKeyAlias: null,
     identityFiles: identity === null ? names.map((name) => join(home, name)) : [identity],
     identitiesOnly: identity !== null,

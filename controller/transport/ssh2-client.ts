@@ -7,7 +7,7 @@ import { sshAlgorithms } from '../../shared/ssh-algorithms.ts'
 import { checkHostKey, type HostKeyCheck } from './host-keys.ts'
 import { knownKeyTypes } from './known-hosts.ts'
 import type { SshSettings } from './ssh-settings.ts'
-import type { Asking, Connection } from './transport.ts'
+import type { Asking, Connection, Execution } from './transport.ts'
 
 type Config = Parameters<Client['connect']>[0]
 type AuthMethod = AgentAuthMethod | PublicKeyAuthMethod
@@ -89,6 +89,23 @@ export class Ssh2Connection implements Connection {
         new DeployError('E_SSH_SUBSYSTEM', { host: this.#host, why: cause.message }, { cause })
       this.#client.once('close', () => reject(why(new Error('the connection was closed'))))
       this.#client.subsys(subsystem, (error, channel) => (error ? reject(why(error)) : resolve(channel)))
+    })
+  }
+
+  exec(command: string): Promise<Execution> {
+    return new Promise((resolve, reject) => {
+      this.#client.exec(command, (error, channel) => {
+        if (error)
+          return reject(
+            new DeployError('E_SSH_EXEC', { host: this.#host, why: error.message }, { cause: error }),
+          )
+        const ended = new Promise<number | null>((end) => {
+          let status: number | null = null
+          channel.once('exit', (code: number | null) => (status = code))
+          channel.once('close', () => end(status))
+        })
+        resolve({ stdin: channel, stdout: channel, stderr: channel.stderr, ended })
+      })
     })
   }
 

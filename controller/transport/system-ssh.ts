@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { Duplex } from 'node:stream'
 import { DeployError } from '../../shared/errors.ts'
 import type { HostTarget } from '../config/target.ts'
-import type { Connection } from './transport.ts'
+import type { Connection, Execution } from './transport.ts'
 
 const maxErrorChars = 4096
 
@@ -18,27 +18,26 @@ const options = [
   'ControlPath=none',
 ]
 
-/** The command line: never a shell, never a question, nothing forwarded. */
+/** Command lines: one for a channel to the agent, and one to which a program's own is added. */
+export type SystemArgv = { channel: readonly string[]; command: readonly string[] }
+
+/** The command lines: never a shell, never a question, nothing forwarded. */
 export function systemSshArgv(
   { host, port, user, identity }: HostTarget,
   knownHosts: readonly string[],
   configFile: string | null,
-): string[] {
+): SystemArgv {
   const files = knownHosts.map((file) => (file.includes(' ') ? `"${file}"` : file)).join(' ')
-  return [
+  const base = [
     'ssh',
     ...(configFile === null ? [] : ['-F', configFile]),
     '-T',
     ...[...options, `UserKnownHostsFile=${files}`].flatMap((option) => ['-o', option]),
     ...(port === null ? [] : ['-p', String(port)]),
     ...(identity === null ? [] : ['-i', identity]),
-    '-l',
-    user,
-    '-s',
-    '--',
-    host,
-    'deployctl',
+    ...(user === '' ? [] : ['-l', user]),
   ]
+  return { channel: [...base, '-s', '--', host, 'deployctl'], command: [...base, '--', host] }
 }
 
 /**
@@ -46,18 +45,18 @@ export function systemSshArgv(
  * Each channel is a connection of its own.
  */
 export class SystemSsh implements Connection {
-  readonly #argv: readonly string[]
+  readonly #argv: SystemArgv
   readonly #host: string
   readonly #channels = new Set<ProcessChannel>()
   readonly #bytes = { sent: 0, received: 0 }
 
-  constructor(argv: readonly string[], host: string) {
+  constructor(argv: SystemArgv, host: string) {
     this.#argv = argv
     this.#host = host
   }
 
   async openChannel(): Promise<Duplex> {
-    const [command = '', ...args] = this.#argv
+    const [command = '', ...args] = this.#argv.channel
     const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'pipe'] })
     await once(child, 'spawn').catch((cause: unknown) => {
       throw new DeployError('E_SSH_CONNECT', { host: this.#host, why: 'ssh cannot be started' }, { cause })
@@ -66,6 +65,17 @@ export class SystemSsh implements Connection {
     this.#channels.add(channel)
     channel.once('close', () => this.#channels.delete(channel))
     return channel
+  }
+
+  async exec(remote: string): Promise<Execution> {
+    const [command = '', ...args] = this.#argv.command
+    const child = spawn(command, [...args, remote], { stdio: ['pipe', 'pipe', 'pipe'] })
+    child.stdin.on('error', () => {})
+    const ended = new Promise<number | null>((resolve) => {
+      child.once('error', () => resolve(null))
+      child.once('close', resolve)
+    })
+    return { stdin: child.stdin, stdout: child.stdout, stderr: child.stderr, ended }
   }
 
   close(): void {

@@ -21,6 +21,18 @@ export type DeploymentResult = Static<typeof DeploymentResult>
 export const StepTime = Strict({ step: Type.String({ maxLength: 32 }), ms: Type.Number({ minimum: 0 }) })
 
 /** receipt.json: a host's signed answer to one order, chained to its previous receipt. */
+/** Who logged in to bring the order, as the host's SSH server said; who signed it stands in the order. */
+export const Login = Strict({
+  user: Type.String({ maxLength: 128 }),
+  /** Fingerprint of the key; for a certificate, of the key it certifies. */
+  key: Type.Union([Type.String({ maxLength: 128 }), Type.Null()]),
+  certificate: Type.Union([
+    Strict({ id: Type.String({ maxLength: 256 }), serial: Type.String({ maxLength: 20 }) }),
+    Type.Null(),
+  ]),
+})
+export type Login = Static<typeof Login>
+
 export const Receipt = Strict({
   spec: Type.Literal('deployctl/receipt/v1'),
   fleet: FleetId,
@@ -42,6 +54,8 @@ export const Receipt = Strict({
   began: Instant,
   ended: Instant,
   steps: Type.Array(StepTime, { maxItems: 64 }),
+  /** Absent in receipts of agents that did not note it. */
+  login: Type.Optional(Type.Union([Login, Type.Null()])),
   previous: Type.Union([Digest, Type.Null()]),
 })
 export type Receipt = Static<typeof Receipt>

@@ -1,5 +1,6 @@
 import { Strict, Type, type Static } from '../schema.ts'
 import { Environment } from '../formats/order.ts'
+import { Login } from '../formats/receipt.ts'
 import { Challenge, Digest, FleetId, Name, OpId, PublicKey, Signatures } from '../formats/names.ts'
 
 /** Version of the routes below; both sides refuse another one by name (E_API_VERSION). */
@@ -82,6 +83,7 @@ export const HistoryEntry = Strict({
   ended: Type.Union([Type.String({ maxLength: 32 }), Type.Null()]),
   who: Type.String({ maxLength: 128 }),
   fingerprint: Type.String({ maxLength: 128 }),
+  login: Type.Union([Login, Type.Null()]),
   order: Type.String({ maxLength: 1024 * 1024 }),
   signatures: Signatures,
   receipt: Type.Union([
@@ -90,6 +92,18 @@ export const HistoryEntry = Strict({
   ]),
 })
 export type HistoryEntry = Static<typeof HistoryEntry>
+
+/** One thing that was looked at; what is not well names its remedy. */
+export const Finding = Strict({
+  ok: Type.Boolean(),
+  what: Type.String({ maxLength: 4096 }),
+  remedy: Type.Optional(Type.String({ maxLength: 4096 })),
+})
+export type Finding = Static<typeof Finding>
+
+/** GET /v1/checkup: what a host finds of itself. */
+export const CheckUp = Strict({ findings: Type.Array(Finding, { maxItems: 1000 }) })
+export type CheckUp = Static<typeof CheckUp>
 
 export const LogLine = Strict({
   at: Type.String({ maxLength: 32 }),

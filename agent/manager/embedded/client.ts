@@ -42,6 +42,7 @@ export function embeddedManager(dir: string, supervise: readonly string[]): Serv
     status: async (service) => (await ask({ do: 'status', service })) as ServiceStatus,
     // The supervisor keeps what should run on disk by itself.
     settle: async () => {},
+    checkUp: async () => [],
     runCommand: (spec, argv, signal) => runCommand(withHostValues(dir, spec), argv, signal),
     tail: async (service, lines) => tailLog(paths.log(service), lines),
     follow: (service, lines, signal) => followLog(paths.log(service), lines, signal),

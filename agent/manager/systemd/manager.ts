@@ -1,4 +1,5 @@
 import { uptime } from 'node:os'
+import { join } from 'node:path'
 import { DeployError } from '../../../shared/errors.ts'
 import { unitNames } from '../../../shared/install/unit-names.ts'
 
@@ -11,6 +12,7 @@ import type {
   ServiceManager,
   Slot,
 } from '../manager.ts'
+import { checkUpSystemd } from './check-up.ts'
 import { checkRegistration, readRegistration } from './registrations.ts'
 import { Slots } from './slots.ts'
 import { changeUnit, describeEnd, showUnits, type UnitState } from './systemctl.ts'
@@ -67,6 +69,7 @@ export function systemdManager({ dir, settings, path }: SystemdOptions): Service
       })
       return { instances: found, addresses: addressesOf(settings, service) }
     },
+    checkUp: (services) => checkUpSystemd(settings, join(dir, 'receipt_key'), services),
     settle: async (service, slot) => slots.settle(service, slot),
     runCommand(spec, argv, signal) {
       probes = (probes + 1) % probeUnits

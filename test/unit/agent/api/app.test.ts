@@ -23,6 +23,7 @@ const state = {
 function recorded(overrides: Partial<Operations> = {}) {
   const calls: unknown[][] = []
   const operations: Operations = {
+    checkUp: async () => ({ findings: [] }),
     hello: () => ({
       api: 1,
       agent: '0.1.0',

@@ -29,6 +29,7 @@ const order = (number: number, change: Partial<Begin> = {}): Begin => ({
   environment: { name: 'production', env: {} },
   slot: 'a',
   order: Buffer.from('{}'),
+  login: null,
   signatures: ['s'],
   ...change,
 })
