@@ -441,14 +441,14 @@ export const catalogue = {
   ),
   E_SETUP_STEP: entry(
     exit.aborted,
-    'unknown',
+    'untouched',
     '{host}: could not {step}: {why}.',
     'Steps before it are done and stay. Correct that and run the command again; it completes the rest.',
   ),
   E_AGENT_UPGRADE: entry(
     exit.rolledBack,
     'restored',
-    'Agent {version} does not come up on this host: {why}. Agent {previous} runs again; services were not touched.',
+    'Agent {version} does not come up on {host}: {why}. Agent {previous} runs again; services were not touched.',
     'See `journalctl -u deploy-agent` on the host, and report it.',
   ),
   E_RUNTIME: entry(

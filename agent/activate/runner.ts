@@ -45,7 +45,7 @@ type Running = {
   startedAt: string
 }
 
-const logLinesShown = 20
+const logLinesShown = 30
 const probationPollMs = 500
 
 /** Takes deployments through their states: journal first, then the effect. */

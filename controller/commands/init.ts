@@ -39,8 +39,8 @@ export const initCommand: Command = {
       out.line('Keep a copy of that directory: who has the key can deploy, and without it nobody can.')
     }
     out.line('')
-    out.line('Next: look at deploy.yaml, set up a host (docs/hosts.md), then')
-    out.line('  deployctl host add NAME ADDRESS')
+    out.line('Next: look at deploy.yaml, then make a server ready and push:')
+    out.line('  deployctl host add root@YOUR-SERVER')
     out.line('  deployctl push')
     out.event({
       type: 'initialised',

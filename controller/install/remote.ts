@@ -1,8 +1,8 @@
-import { DeployError } from '../../shared/errors.ts'
+import { DeployError, isErrorCode, type ErrorFacts } from '../../shared/errors.ts'
 import { parseFacts, type HostFacts } from '../../shared/install/facts.ts'
 import { hostPathsLookedAt } from '../../shared/install/plan-host.ts'
 import { serviceFilePaths } from '../../shared/install/plan-service.ts'
-import { describeStep, stepEventParser, type Step } from '../../shared/install/steps.ts'
+import { describeStep, stepEventParser, type Step, type StepEvent } from '../../shared/install/steps.ts'
 import { lookScript } from '../../shared/install/templates.ts'
 import type { Finished } from '../process.ts'
 import type { AdminShell } from './admin-shell.ts'
@@ -69,7 +69,7 @@ export async function carryOut(
       if (!step || !stepEventParser.check(event)) continue
       onStep(step, event.result)
       if (event.result === 'failed')
-        throw new DeployError('E_SETUP_STEP', { host, step: describeStep(step), why: event.detail })
+        throw stepFailure(host, step, event)
     }
   }
   let failure: unknown = null
@@ -91,6 +91,11 @@ export async function carryOut(
 export async function acceptVersion(shell: AdminShell, host: string, version: string): Promise<void> {
   const ran = await shell.run(deployHost(version, 'accept'))
   if (ran.status !== 0) throw stepError(host, 'keep the new agent', ran)
+}
+
+function stepFailure(host: string, step: Step, { detail, error }: StepEvent): DeployError {
+  if (error && isErrorCode(error.code)) return new DeployError(error.code, { host, ...(error.facts as ErrorFacts) })
+  return new DeployError('E_SETUP_STEP', { host, step: describeStep(step), why: detail })
 }
 
 function deployHost(version: string, command: string): string[] {

@@ -64,6 +64,11 @@ export const StepEvent = Strict({
   n: Type.Integer({ minimum: 0 }),
   result: Type.Union([Type.Literal('done'), Type.Literal('unchanged'), Type.Literal('failed')]),
   detail: Type.String({ maxLength: 64 * 1024 }),
+  /** Which error of the catalogue it is, when it is one. */
+  error: Type.Union([
+    Strict({ code: Type.String({ maxLength: 64 }), facts: Type.Record(Type.String(), Type.Unknown()) }),
+    Type.Null(),
+  ]),
 })
 export type StepEvent = Static<typeof StepEvent>
 export const stepEventParser = parserOf(StepEvent)

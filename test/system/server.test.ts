@@ -199,7 +199,7 @@ t.test(
           laptop.use(makeProduct(change))
           const began = performance.now()
           const ran = await laptop.cli('host', 'upgrade', 'web1', '--as', 'root', '--yes')
-          t.match(ran, { code: 7, stderr: /E_SETUP_STEP .*does not come up/s }, how)
+          t.match(ran, { code: 8, stderr: /E_AGENT_UPGRADE .*does not come up/s }, how)
           t.comment(`${how}: ${Math.round((performance.now() - began) / 1000)} s`)
           t.equal(await web1.must('readlink', '/usr/lib/deployctl/current'), good)
           t.equal((await laptop.cli('status')).code, 0, 'the agent before answers')

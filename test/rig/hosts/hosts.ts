@@ -1,5 +1,5 @@
 import { spawn, type ChildProcess } from 'node:child_process'
-import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
+import { createReadStream, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { text } from 'node:stream/consumers'
@@ -18,6 +18,8 @@ export type TestHost = {
   run: (...argv: string[]) => Promise<Finished>
   /** The same, and it must succeed; gives what it printed, without the last newline. */
   must: (...argv: string[]) => Promise<string>
+  /** A file of this machine, to a path of that one. */
+  copy(from: string, to: string): Promise<void>
   reboot(): Promise<void>
   /** Ends the machine at once, as a power cut does, and boots it again. */
   powerCut(): Promise<void>
@@ -117,7 +119,10 @@ function makeHost(
   const leader = () => descendants(booted?.pid ?? 0).find((one) => one.name === 'systemd')?.pid ?? 0
   const run = (...argv: string[]) =>
     finished(
-      spawn('nsenter', ['-t', String(leader()), '-a', '--', ...argv], { stdio: ['ignore', 'pipe', 'pipe'] }),
+      spawn('nsenter', ['-t', String(leader()), '-a', '--', ...argv], {
+        env: guestEnv,
+        stdio: ['ignore', 'pipe', 'pipe'],
+      }),
     )
   const start = async () => {
     booted = spawn('nsenter', nsenter, { stdio: ['ignore', 'ignore', 'inherit'] })
@@ -148,6 +153,14 @@ function makeHost(
     address,
     run,
     must,
+    async copy(from, to) {
+      const child = spawn('nsenter', ['-t', String(leader()), '-a', '--', 'sh', '-c', 'cat >"$1"', 'sh', to], {
+        stdio: ['pipe', 'pipe', 'pipe'],
+      })
+      createReadStream(from).pipe(child.stdin)
+      const { status, stderr } = await finished(child)
+      if (status !== 0) throw new Error(`${to} on ${name}: ${stderr}`)
+    },
     async reboot() {
       const before = await must('cat', '/proc/sys/kernel/random/boot_id')
       await run('systemctl', 'reboot')
@@ -161,6 +174,13 @@ function makeHost(
     },
   }
   return { host, start }
+}
+
+/** What the test runner sets here is nothing to a guest. */
+const guestEnv = {
+  PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
+  HOME: '/root',
+  LC_ALL: 'C.UTF-8',
 }
 
 /** Every `node` of this machine: a server has none. */

@@ -21,14 +21,17 @@ export type Laptop = {
   configure(change?: { run?: string; health?: string; hosts?: string }): void
   /** Changes deploy.yaml as an editor would. */
   edit(change: (text: string) => string): void
+  /** A name for an address, in the person's ssh settings. */
+  alias(name: string, address: string): void
   get(url: string): Promise<string>
 }
 
 export async function makeLaptop(rig: TestHosts): Promise<Laptop> {
   let program = sources.cli
   const home = await makeHome()
+  const settings = join(home.dir, 'ssh_config')
   writeFileSync(
-    join(home.dir, 'ssh_config'),
+    settings,
     `Host *\n  UserKnownHostsFile ${rig.knownHosts}\n  GlobalKnownHostsFile none\n  IdentityAgent none\n  IdentityFile ${rig.loginKey}\n`,
   )
   const project = join(home.dir, 'project')
@@ -83,6 +86,9 @@ environments:
     edit(change) {
       const file = join(project, 'deploy.yaml')
       writeFileSync(file, change(readFileSync(file, 'utf8')))
+    },
+    alias(name, address) {
+      writeFileSync(settings, `Host ${name}\n  HostName ${address}\n${readFileSync(settings, 'utf8')}`)
     },
     async get(url) {
       const script = `fetch(process.argv[1],{headers:{connection:'close'},signal:AbortSignal.timeout(5000)}).then(a=>a.text()).then(t=>process.stdout.write(t),e=>process.stdout.write(String(e.cause??e)))`
