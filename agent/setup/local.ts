@@ -19,7 +19,8 @@ function look(): HostFacts {
 }
 
 /** What a package that was just unpacked has to do: no fleet yet, so no agent runs yet. */
-export const planInstall = (version: string): Step[] => plan({ version, templates: readTemplates(), loginKeys: [] })
+export const planInstall = (version: string): Step[] =>
+  plan({ version, templates: readTemplates(), loginKeys: [] })
 
 /** Makes this host part of a fleet. @param keys a file of public keys that may log in for pushes */
 export function planJoin(name: string, root: string, keys: string | undefined): Step[] {
@@ -30,7 +31,12 @@ export function planJoin(name: string, root: string, keys: string | undefined): 
   const version = facts.current?.replace('versions/', '')
   if (version === undefined)
     throw new DeployError('E_USAGE', { detail: 'Nothing is installed yet: install the package first.' })
-  const loginKeys = keys === undefined ? [] : readFileSync(keys, 'utf8').split('\n').filter((line) => /^[^#\s]/.test(line))
+  const loginKeys =
+    keys === undefined
+      ? []
+      : readFileSync(keys, 'utf8')
+          .split('\n')
+          .filter((line) => /^[^#\s]/.test(line))
   const trust = { name, fleet, root: bytes.toString(), signature }
   return plan({ version, templates: readTemplates(), trust, loginKeys })
 }
@@ -40,7 +46,10 @@ function plan(wanted: Wanted): Step[] {
   const { steps, problems } = planHost(facts, wanted)
   if (problems.length === 0) return [...steps, ...newer(facts, wanted)]
   for (const { what, remedy } of problems) console.error(`✘ ${what}\n    ${remedy}`)
-  throw new DeployError('E_HOST_UNFIT', { host: facts.host, problems: problems.map(({ what }) => what).join('; ') })
+  throw new DeployError('E_HOST_UNFIT', {
+    host: facts.host,
+    problems: problems.map(({ what }) => what).join('; '),
+  })
 }
 
 /** A host that belongs to a fleet already gets the package's agent at once. */

@@ -1,5 +1,5 @@
 import type { Login } from '../../shared/formats/receipt.ts'
-import { fingerprintOf } from '../../shared/sshsig/public-key.ts'
+import { fingerprintOf, publicKeyBlob } from '../../shared/sshsig/public-key.ts'
 import { WireReader } from '../../shared/sshsig/wire.ts'
 
 const certified = /-cert-v01@openssh\.com$/
@@ -14,16 +14,16 @@ export function parseLogin(user: string, auth: string | null): Login {
     const [method, type = '', base64 = ''] = line.trim().split(' ')
     if (method !== 'publickey') continue
     if (type.startsWith('SHA256:')) return { user, key: type, certificate: null }
-    const found = readKey(type, Buffer.from(base64, 'base64'))
+    const found = readKey(type, base64)
     if (found) return { user, ...found }
   }
   return { user, key: null, certificate: null }
 }
 
-function readKey(type: string, blob: Buffer): Omit<Login, 'user'> | null {
+function readKey(type: string, base64: string): Omit<Login, 'user'> | null {
   try {
-    if (!certified.test(type)) return { key: fingerprintOf(blob), certificate: null }
-    return readCertificate(type, blob)
+    const blob = publicKeyBlob(`${type} ${base64}`)
+    return certified.test(type) ? readCertificate(blob) : { key: fingerprintOf(blob), certificate: null }
   } catch {
     // Not of the shape it says it has; who it was stays unknown.
     return null
@@ -31,9 +31,10 @@ function readKey(type: string, blob: Buffer): Omit<Login, 'user'> | null {
 }
 
 /** PROTOCOL.certkeys of OpenSSH: type, nonce, the key's own fields, serial, kind, id. */
-function readCertificate(type: string, blob: Buffer): Omit<Login, 'user'> {
+function readCertificate(blob: Buffer): Omit<Login, 'user'> {
   const reader = new WireReader(blob)
-  const plain = reader.text().replace(certified, type.startsWith('sk-') ? '@openssh.com' : '')
+  const type = reader.text()
+  const plain = type.replace(certified, type.startsWith('sk-') ? '@openssh.com' : '')
   reader.string()
   const fields = Array.from({ length: fieldsOf(plain) }, () => reader.string())
   const key = [Buffer.from(plain), ...fields].map((field) => Buffer.concat([lengthOf(field), field]))

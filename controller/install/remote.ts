@@ -68,8 +68,7 @@ export async function carryOut(
       const step = stepEventParser.check(event) ? steps[event.n] : undefined
       if (!step || !stepEventParser.check(event)) continue
       onStep(step, event.result)
-      if (event.result === 'failed')
-        throw stepFailure(host, step, event)
+      if (event.result === 'failed') throw stepFailure(host, step, event)
     }
   }
   let failure: unknown = null
@@ -94,7 +93,8 @@ export async function acceptVersion(shell: AdminShell, host: string, version: st
 }
 
 function stepFailure(host: string, step: Step, { detail, error }: StepEvent): DeployError {
-  if (error && isErrorCode(error.code)) return new DeployError(error.code, { host, ...(error.facts as ErrorFacts) })
+  if (error && isErrorCode(error.code))
+    return new DeployError(error.code, { host, ...(error.facts as ErrorFacts) })
   return new DeployError('E_SETUP_STEP', { host, step: describeStep(step), why: detail })
 }
 

@@ -25,11 +25,21 @@ t.test('the Debian package makes the same host', { skip }, async (t) => {
   t.equal(installed.status, 0, installed.stdout + installed.stderr)
   t.equal((await web1.run('systemctl', 'is-enabled', 'deploy-agent')).stdout, 'enabled\n')
 
-  for (const name of ['root.json', 'root.json.sig']) await web1.copy(join(laptop.home.configDir, name), `/root/${name}`)
+  for (const name of ['root.json', 'root.json.sig'])
+    await web1.copy(join(laptop.home.configDir, name), `/root/${name}`)
   await web1.copy(`${rig.loginKey}.pub`, '/root/keys')
   const base = '/usr/lib/deployctl/current'
   const host = [`${base}/bin/node`, `${base}/dist/deploy-host.js`]
-  const joined = await web1.run(...host, 'join', '--host', 'web1', '--root', '/root/root.json', '--keys', '/root/keys')
+  const joined = await web1.run(
+    ...host,
+    'join',
+    '--host',
+    'web1',
+    '--root',
+    '/root/root.json',
+    '--keys',
+    '/root/keys',
+  )
   t.equal(joined.status, 0, joined.stdout + joined.stderr)
 
   t.equal((await laptop.cli('host', 'add', '10.77.0.11', '--name', 'web1', '--installed')).code, 0)

@@ -11,7 +11,8 @@ if (skip) t.comment(`skipped: ${skip}`)
 const file = (path: string) => new URL(`../../${path}`, import.meta.url).pathname
 
 t.test('the server chapter of the README, typed as it stands', { skip }, async (t) => {
-  const chapter = /## On your server\n[^]*?```sh\n([^]*?)```/.exec(readFileSync(file('README.md'), 'utf8'))?.[1] ?? ''
+  const chapter =
+    /## On your server\n[^]*?```sh\n([^]*?)```/.exec(readFileSync(file('README.md'), 'utf8'))?.[1] ?? ''
   const commands = chapter
     .split('\n')
     .map((line) => line.replace(/#.*/, '').trim())

@@ -1,4 +1,5 @@
-import { readFileSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import t from 'tap'
@@ -124,6 +125,39 @@ t.test(
       t.match(stdout, 'rolled-back')
       t.match(stderr, `logged in as deployctl with ${fingerprint}`)
     })
+
+    await t.test(
+      'a certificate lets in whom no key names, is told in the history, and can be revoked',
+      async (t) => {
+        const at = (name: string) => join(laptop.home.dir, name)
+        const keygen = (...args: string[]) => execFileSync('ssh-keygen', ['-q', ...args])
+        for (const name of ['ca', 'ada']) keygen('-t', 'ed25519', '-N', '', '-f', at(name))
+        keygen('-s', at('ca'), '-I', 'ada of the team', '-z', '7', '-n', 'pushers', `${at('ada')}.pub`)
+        await web1.copy(`${at('ca')}.pub`, '/etc/deployctl/user_ca_keys')
+        await web1.must('sh', '-c', 'echo pushers >>/etc/deployctl/principals')
+        laptop.edit((text) =>
+          text.replace(
+            /web1: [^\s,}]+/,
+            `web1: { address: 10.77.0.11, identity: ${at('ada')}, transport: system }`,
+          ),
+        )
+        laptop.version('v2')
+        const pushed = await laptop.cli('rollback', '--yes')
+        t.equal(pushed.code, 0, pushed.stderr)
+        t.equal((await laptop.cli('push')).code, 0)
+        t.match(
+          (await laptop.cli('history')).stderr,
+          /as deployctl with certificate "ada of the team" \(serial 7\)/,
+        )
+        writeFileSync(at('revoked'), 'serial: 7\n')
+        keygen('-k', '-f', at('krl'), '-s', `${at('ca')}.pub`, at('revoked'))
+        await web1.copy(at('krl'), '/etc/deployctl/revoked_keys')
+        t.match(await laptop.cli('status'), { code: 6, stderr: /E_SSH_AUTH/ })
+        await web1.must('sh', '-c', ': >/etc/deployctl/revoked_keys')
+        laptop.edit((text) => text.replace(/web1: \{[^}]*\}/, 'web1: 10.77.0.11'))
+        t.equal((await laptop.cli('status')).code, 0)
+      },
+    )
 
     await t.test('the agent may touch its own units and no others', async (t) => {
       const asAgent = (...argv: string[]) => web1.run('runuser', '-u', 'deploy-agent', '--', ...argv)

@@ -119,8 +119,7 @@ function makeHost(
   const leader = () => descendants(booted?.pid ?? 0).find((one) => one.name === 'systemd')?.pid ?? 0
   const run = (...argv: string[]) =>
     finished(
-      spawn('nsenter', ['-t', String(leader()), '-a', '--', ...argv], {
-        env: guestEnv,
+      spawn('nsenter', ['-t', String(leader()), '-a', '--', 'env', '-i', ...guestEnv, ...argv], {
         stdio: ['ignore', 'pipe', 'pipe'],
       }),
     )
@@ -154,9 +153,13 @@ function makeHost(
     run,
     must,
     async copy(from, to) {
-      const child = spawn('nsenter', ['-t', String(leader()), '-a', '--', 'sh', '-c', 'cat >"$1"', 'sh', to], {
-        stdio: ['pipe', 'pipe', 'pipe'],
-      })
+      const child = spawn(
+        'nsenter',
+        ['-t', String(leader()), '-a', '--', 'sh', '-c', 'cat >"$1"', 'sh', to],
+        {
+          stdio: ['pipe', 'pipe', 'pipe'],
+        },
+      )
       createReadStream(from).pipe(child.stdin)
       const { status, stderr } = await finished(child)
       if (status !== 0) throw new Error(`${to} on ${name}: ${stderr}`)
@@ -176,12 +179,12 @@ function makeHost(
   return { host, start }
 }
 
-/** What the test runner sets here is nothing to a guest. */
-const guestEnv = {
-  PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
-  HOME: '/root',
-  LC_ALL: 'C.UTF-8',
-}
+/** The test runner puts its own into the environment of whatever is spawned; a guest must not see it. */
+const guestEnv = [
+  'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
+  'HOME=/root',
+  'LC_ALL=C.UTF-8',
+]
 
 /** Every `node` of this machine: a server has none. */
 const noNode = () => (process.env['PATH'] ?? '').split(delimiter).map((dir) => join(dir, 'node'))
