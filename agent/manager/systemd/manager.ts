@@ -85,8 +85,9 @@ const isRunning = ({ active }: UnitState) => active !== 'inactive' && active !==
 
 function describe(slot: Slot, release: string, unit: UnitState): InstanceStatus {
   const { active, sub, mainPid, restarts, activeSinceUs } = unit
-  const state = active === 'active' ? 'running' : active === 'deactivating' ? 'stopping' : 'backoff'
-  const isUp = state === 'running' && sub === 'running'
+  const isStarting = active === 'activating' && sub !== 'auto-restart'
+  const isUp = active === 'active' || isStarting
+  const state = isUp ? 'running' : active === 'deactivating' ? 'stopping' : 'backoff'
   // After it was started again, systemd no longer tells how it ended before.
   const lastEnd = isUp ? (restarts > 0 ? 'and was started again' : null) : describeEnd(unit)
   const upMs = isUp ? Math.max(0, uptime() * 1000 - activeSinceUs / 1000) : 0

@@ -83,7 +83,7 @@ t.test('each thing that a host lacks is named with what to do', (t) => {
   t.same(unfitness(facts()), [])
   const lacks: [string, string, RegExp][] = [
     ['systemd=252', '', /no systemd/],
-    ['systemd=252', 'systemd=245', /systemd 245 is too old: 247 is needed \(Debian/],
+    ['systemd=252', 'systemd=245', /systemd 245 is too old: 252 is needed \(Debian/],
     ['glibc 2.36', 'glibc 2.27', /C library 2.27 is older/],
     ['glibc 2.36', 'other', /no GNU C library/],
     ['polkit=122', 'polkit=', /polkit is missing/],
