@@ -4,6 +4,7 @@ import { DeployError, asDeployError } from '../../shared/errors.ts'
 import { describeStep, stepsParser, type Step, type StepEvent } from '../../shared/install/steps.ts'
 import { acceptAgent } from './agent-version.ts'
 import { applyStep } from './apply-step.ts'
+import { takeTurn } from './turn.ts'
 import { planInstall, planJoin, planUninstall } from './local.ts'
 
 /** deploy-host: does, as root, what `deployctl host add` has shown. */
@@ -29,6 +30,7 @@ async function apply(): Promise<void> {
 }
 
 async function carryOut(steps: readonly Step[], tell: (event: StepEvent, step: Step) => void): Promise<void> {
+  await takeTurn()
   for (const [n, step] of steps.entries()) {
     try {
       tell({ n, result: await applyStep(step), detail: '', error: null }, step)

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { createReadStream, existsSync } from 'node:fs'
 import { chmod, copyFile, cp, mkdir, readFile, readdir, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
-import { dirname, join, sep } from 'node:path'
+import { basename, dirname, join, relative, sep } from 'node:path'
 import { create } from 'tar'
 import { DeployError } from '../../shared/errors.ts'
 import { version } from '../../shared/version.ts'
@@ -36,8 +36,10 @@ export async function agentPackage(arch: Arch, cacheDir: string): Promise<AgentP
     const id = `${version}-${await treeDigest(tree)}`
     const archive = join(dir, `${id}-${arch}.tar.gz`)
     if (!existsSync(archive)) {
-      await create({ gzip: true, portable: true, cwd: tree, file: `${archive}.new` }, ['.'])
-      await rename(`${archive}.new`, archive)
+      // Two at once make the same, each under a name of its own until it is whole.
+      const fresh = `${archive}.${process.pid}`
+      await create({ gzip: true, portable: true, cwd: tree, file: fresh }, ['.'])
+      await rename(fresh, archive)
     }
     return { id, archive, bytes: (await stat(archive)).size }
   } finally {
@@ -58,7 +60,7 @@ export async function agentTree(arch: Arch, tree: string, cacheDir: string): Pro
     join(tree, 'package.json'),
     `${JSON.stringify({ name: 'deployctl', version, type: 'module' })}\n`,
   )
-  for (const dir of closureOf(unbundled)) await copyPackage(dir, join(tree, nodeModulesPath(dir)), arch)
+  for (const dir of closureOf(unbundled)) await copyPackage(dir, join(tree, nodeModulesPath(root, dir)), arch)
 }
 
 const packageRoot = (): string =>
@@ -103,10 +105,15 @@ function directoryOf(name: string, from: string): string | null {
   }
 }
 
-/** From the outermost node_modules on: packages inside packages stay where they are. */
-function nodeModulesPath(dir: string): string {
-  const parts = dir.split(sep)
-  return parts.slice(parts.indexOf('node_modules')).join(sep)
+/**
+ * Where a package goes in the agent's tree: as it stands below ours, or beside it where a package manager
+ * has put all of them side by side.
+ */
+function nodeModulesPath(root: string, dir: string): string {
+  const below = relative(join(root, 'node_modules'), dir)
+  if (!below.startsWith('..')) return join('node_modules', below)
+  const beside = relative(root.slice(0, root.lastIndexOf(`${sep}node_modules${sep}`)), dir)
+  return beside.startsWith('..') ? join('node_modules', basename(dir)) : beside
 }
 
 async function copyPackage(from: string, to: string, arch: Arch): Promise<void> {

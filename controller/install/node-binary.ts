@@ -31,7 +31,7 @@ function ownNode(): string {
 
 async function fetchNode(arch: Arch, file: string): Promise<void> {
   const refuse = (why: string) => new DeployError('E_RUNTIME', { arch, why })
-  const dir = `${file}.new`
+  const dir = `${file}.${process.pid}`
   await rm(dir, { recursive: true, force: true })
   await mkdir(dir, { recursive: true })
   const name = `node-linux-${arch}@${known.version}`

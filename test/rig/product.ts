@@ -15,7 +15,9 @@ export function makeProduct(
   change: (program: string) => string = (program) => program,
   agent = 'agent/main.ts',
 ): string {
-  const dir = mkdtempSync(join(tmpdir(), 'product-'))
+  // As a global install lays it out.
+  const dir = join(mkdtempSync(join(tmpdir(), 'product-')), 'lib/node_modules/deployctl')
+  mkdirSync(dir, { recursive: true })
   for (const name of ['bin', 'systemd', 'LICENSE', 'package.json'])
     cpSync(join(root, name), join(dir, name), { recursive: true })
   symlinkSync(join(root, 'node_modules'), join(dir, 'node_modules'))

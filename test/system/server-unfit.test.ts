@@ -1,3 +1,4 @@
+import type { ChildProcess } from 'node:child_process'
 import t from 'tap'
 import { addWeb1, agentUnit, bare, url } from '../rig/hosts/bare.ts'
 import { cannotBoot } from '../rig/hosts/hosts.ts'
@@ -41,7 +42,15 @@ t.test('what stands in the way is named before anything is done', { skip }, asyn
     await web1.must('rm', bad)
   })
 
-  await t.test('one that was interrupted is completed by the next', async (t) => {
+  await t.test('one that was cut off anywhere is completed by the next', async (t) => {
+    for (const moment of [
+      'making the agent',
+      'sent 24',
+      'make the system user',
+      'fall-back.sh',
+      'enable deploy-boot',
+    ])
+      await cutOff(laptop.start(...addWeb1), moment)
     await web1.must('rm', agentUnit, '/usr/lib/deployctl/boot.sh', '/etc/deployctl/installed.json')
     await web1.must('mkdir', '-p', '/usr/lib/deployctl/versions/0.1.0-half.new')
     const ran = await laptop.cli(...addWeb1)
@@ -50,3 +59,14 @@ t.test('what stands in the way is named before anything is done', { skip }, asyn
     t.match(await laptop.get(url), /^v1 /)
   })
 })
+
+/** Kills a command when it has said something; one that has nothing of it left to do simply ends. */
+function cutOff(child: ChildProcess, moment: string): Promise<void> {
+  let said = ''
+  child.stderr?.setEncoding('utf8').on('data', (chunk: string) => {
+    said += chunk
+    if (said.includes(moment)) child.kill('SIGKILL')
+  })
+  child.stdout?.resume()
+  return new Promise((resolve) => child.once('close', () => resolve()))
+}

@@ -72,8 +72,7 @@ export async function bootHosts(names: readonly string[], hide: readonly string[
   writeFileSync(`${loginKey}.pub`, `${publicKey}\n`)
   const network = spawn(script('network.sh'), [dir], { stdio: ['pipe', 'pipe', 'inherit'] })
   const group = await firstLine(network)
-  const inside = descendants(network.pid ?? 0).find(({ name }) => name === 'cat')?.pid
-  if (inside === undefined) throw new Error('the network of the test hosts did not start')
+  const inside = await keeperOf(network)
   const enter = (argv: readonly string[], { input, ...options }: RunOptions = {}) => {
     const child = spawn('nsenter', ['-t', String(inside), '-n', '--', ...argv], {
       ...options,
@@ -194,6 +193,17 @@ async function finished(child: ChildProcess): Promise<Finished> {
   const read = (stream: ChildProcess['stdout']) => (stream ? text(stream) : '')
   const [stdout, stderr, status] = await Promise.all([read(child.stdout), read(child.stderr), ended])
   return { status, stdout, stderr }
+}
+
+/** The process that holds the namespaces: it says that it is ready just before it becomes what it is. */
+async function keeperOf(network: ChildProcess): Promise<number> {
+  for (let tries = 0; tries < 100; tries++) {
+    const keeper = descendants(network.pid ?? 0).find(({ name }) => name === 'cat')
+    if (keeper) return keeper.pid
+    await delay(20)
+  }
+  network.stdin?.end()
+  throw new Error('the network of the test hosts did not start')
 }
 
 function firstLine(child: ChildProcess): Promise<string> {

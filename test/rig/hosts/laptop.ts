@@ -1,3 +1,4 @@
+import type { ChildProcess } from 'node:child_process'
 import { copyFileSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -14,6 +15,8 @@ export type Laptop = {
   /** Another deployctl from now on: that of `makeProduct`. */
   use(program: string): void
   cli(...args: string[]): Promise<Ran>
+  /** A command that is not waited for. */
+  start(...args: string[]): ChildProcess
   /** As somebody would who has other things in the environment. */
   cliWith(env: NodeJS.ProcessEnv, ...args: string[]): Promise<Ran>
   /** Replaces the service's version, which it answers with; `sick` answers 500, `crash` ends at once. */
@@ -61,6 +64,7 @@ export async function makeLaptop(rig: TestHosts): Promise<Laptop> {
       program = product
     },
     cli: (...args) => cliWith({}, ...args),
+    start: (...args) => rig.spawn([process.execPath, program, ...args], { cwd: project, env: home.env }),
     cliWith,
     version: (name) => writeFileSync(join(project, 'version.txt'), `${name}\n`),
     configure({ run = '', health = '', hosts = '{}' } = {}) {
