@@ -87,7 +87,10 @@ export async function bootHosts(names: readonly string[], hide: readonly string[
     const boot = [script('boot.sh'), dir, group, name, address, `${loginKey}.pub`, ...noNode(), ...hide]
     return makeHost(name, address, ['-t', String(inside), '-m', '-n', '-p', '--', ...boot], run)
   })
-  await Promise.all(own.map(({ start }) => start()))
+  await Promise.all(own.map(({ start }) => start())).catch((error: unknown) => {
+    network.stdin.end()
+    throw error
+  })
   const knownHosts = join(files, 'known_hosts')
   const keys = await Promise.all(own.map(({ host }) => host.must('cat', '/etc/ssh/ssh_host_ed25519_key.pub')))
   const lines = keys.map(
