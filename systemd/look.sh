@@ -25,7 +25,8 @@ say good "$(readlink /usr/lib/deployctl/good 2>/dev/null)"
 [ -d /usr/lib/deployctl/versions ] && for version in /usr/lib/deployctl/versions/*; do
   [ -f "$version/complete" ] && say version "$(basename "$version")"
 done
-say agent "$(systemctl is-active deploy-agent.service 2>/dev/null)"
+systemctl list-units --plain --no-legend --state=active 'deploy-*' 2>/dev/null | while read -r unit _; do say active "$unit"; done
+systemctl list-unit-files --no-legend --state=enabled 'deploy-*' 2>/dev/null | while read -r unit _; do say enabled "$unit"; done
 [ -f /var/lib/deployctl/agent.json ] && say settings "$(tr -d '\n' </var/lib/deployctl/agent.json)"
 [ -f /var/lib/deployctl/root.json ] && say root "$(sha256sum </var/lib/deployctl/root.json | cut -d' ' -f1)"
 [ -f /var/lib/deployctl/root.json ] && say fleet "$(sed -n 's/.*"fleet":"\([0-9a-f]*\)".*/\1/p' /var/lib/deployctl/root.json)"

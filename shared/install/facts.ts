@@ -35,7 +35,9 @@ export type HostFacts = {
   good: string | null
   /** Ids of the agents that are wholly there. */
   versions: string[]
-  isAgentActive: boolean
+  /** Units of ours that run, and that start at boot. */
+  active: Set<string>
+  enabled: Set<string>
   /** What the host is called and whom it trusts; null before it is set up. */
   name: string | null
   fleet: string | null
@@ -84,7 +86,8 @@ export function parseFacts(text: string): HostFacts {
     current: one('current'),
     good: one('good'),
     versions: all('version'),
-    isAgentActive: one('agent') === 'active',
+    active: new Set(all('active')),
+    enabled: new Set(all('enabled')),
     name: isNamed(settings) ? settings.host : null,
     fleet: one('fleet'),
     rootDigest: one('root'),

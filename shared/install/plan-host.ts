@@ -126,29 +126,33 @@ export function planHost(facts: HostFacts, wanted: Wanted): { steps: Step[]; pro
     })
   const files = planFiles(facts, hostFiles(templates))
   problems.push(...files.problems)
-  const isSshChanged = files.steps.some(({ path }) => path === hostFilePaths.sshd)
   const isTrusted = trust === undefined || facts.rootDigest === sha256Hex(trust.root)
-  const isCurrent = facts.current === `versions/${version}` && facts.isAgentActive
+  const isCurrent = facts.current === `versions/${version}` && facts.active.has('deploy-agent.service')
   const isUnitChanged = files.steps.some(({ path }) => path === hostFilePaths.agentUnit)
-  const steps: Step[] = [
+  const atBoot = ['deploy-boot.service', 'deploy-agent.service']
+  const written = [
     ...accounts(facts),
     ...directories(facts),
     ...files.steps.map((step) =>
       step.path === hostFilePaths.sshd ? { ...step, verify: ['sshd', '-t'] } : step,
     ),
     ...keys(facts, loginKeys),
-    ...(files.steps.length > 0 ? [run('systemctl', 'daemon-reload')] : []),
-    ...(isSshChanged ? [run('systemctl', 'try-reload-or-restart', facts.sshUnit ?? 'ssh.service')] : []),
+  ]
+  const started: Step[] = [
+    ...(atBoot.every((unit) => facts.enabled.has(unit)) ? [] : [run('systemctl', 'enable', ...atBoot)]),
     ...(facts.current === null ? [link('current', version), link('good', version)] : []),
     ...(trust && !isTrusted
       ? [{ do: 'trust' as const, host: trust.name, root: trust.root, signature: trust.signature }]
       : []),
-    ...(facts.current === null
-      ? [run('systemctl', 'enable', 'deploy-boot.service', 'deploy-agent.service')]
-      : []),
     ...(trust && !(isCurrent && isTrusted && !isUnitChanged) ? [{ do: 'agent' as const, version }] : []),
   ]
-  return { steps, problems }
+  if (written.length + started.length === 0) return { steps: [], problems }
+  // Whoever was cut off may have written all files and told nobody.
+  const told = [
+    run('systemctl', 'daemon-reload'),
+    run('systemctl', 'try-reload-or-restart', facts.sshUnit ?? 'ssh.service'),
+  ]
+  return { steps: [...written, ...told, ...started], problems }
 }
 
 const run = (...argv: string[]): Step => ({ do: 'run', argv })

@@ -152,25 +152,27 @@ export function planService(
   const files = planFiles(facts, serviceFiles(registration, templates, facts.systemd ?? 0))
   const others = facts.services.filter((other) => other.service !== service)
   const clashes = others.flatMap((other) => clash(registration, other))
-  const steps: Step[] = []
-  if (files.steps.length > 0) {
-    const before = facts.services.find((known) => known.service === service)
-    const hadSockets = (before?.sockets ?? []).length > 0
-    const isMoved = JSON.stringify(before?.sockets) !== JSON.stringify(sockets)
-    const stopped: Step = { do: 'run', argv: ['systemctl', 'stop', names.holder, names.socket] }
-    const started: Step[] = [
-      { do: 'run', argv: ['systemctl', 'enable', '--now', names.socket] },
-      { do: 'run', argv: ['systemctl', 'start', names.holder] },
-    ]
-    steps.push(
-      { do: 'directory', path: `/etc/deployctl/secrets/${service}`, mode: 0o700 },
-      { do: 'seed', path: `/etc/deployctl/services/${service}.env`, mode: 0o600, content: envFile(service) },
-      ...(hadSockets && isMoved ? [stopped] : []),
-      ...files.steps,
-      { do: 'run', argv: ['systemctl', 'daemon-reload'] },
-      ...(sockets.length > 0 ? started : []),
-    )
-  }
+  const before = facts.services.find((known) => known.service === service)
+  const isMoved =
+    before !== undefined &&
+    before.sockets.length > 0 &&
+    JSON.stringify(before.sockets) !== JSON.stringify(sockets)
+  const isOpen = sockets.length === 0 || [names.socket, names.holder].every((unit) => facts.active.has(unit))
+  const isDone = files.steps.length === 0 && isOpen
+  const moved: Step = { do: 'run', argv: ['systemctl', 'stop', names.holder, names.socket] }
+  const opened: Step[] = [
+    { do: 'run', argv: ['systemctl', 'enable', '--now', names.socket] },
+    { do: 'run', argv: ['systemctl', 'start', names.holder] },
+  ]
+  const all: Step[] = [
+    { do: 'directory', path: `/etc/deployctl/secrets/${service}`, mode: 0o700 },
+    { do: 'seed', path: `/etc/deployctl/services/${service}.env`, mode: 0o600, content: envFile(service) },
+    ...(isMoved ? [moved] : []),
+    ...files.steps,
+    { do: 'run', argv: ['systemctl', 'daemon-reload'] },
+    ...(sockets.length > 0 ? opened : []),
+  ]
+  const steps = isDone ? [] : all
   const missing = user.dynamic ? [] : missingUser(facts, user.name)
   return { steps, problems: [...files.problems, ...clashes, ...missing] }
 }

@@ -54,7 +54,8 @@ function after(before: HostFacts, steps: ReturnType<typeof planHost>['steps']): 
     accounts: ['root', 'deployctl', 'deploy-agent'],
     current: 'versions/0.1.0-abc',
     good: 'versions/0.1.0-abc',
-    isAgentActive: true,
+    active: new Set(['deploy-agent.service', 'deploy-shop.socket', 'deploy-shop-holder.service']),
+    enabled: new Set(['deploy-agent.service', 'deploy-boot.service', 'deploy-shop.socket']),
     name: 'web1',
     fleet: trust.fleet,
     rootDigest: sha256Hex(trust.root),
@@ -116,7 +117,19 @@ t.test('a plan done leaves nothing to do, and each of its steps has a line for p
   t.same(planService(done, registration, templates), { steps: [], problems: [] })
 
   t.test('another version only starts the agent anew', (t) => {
-    t.same(planHost(done, { ...wanted, version: '0.2.0-def' }).steps, [{ do: 'agent', version: '0.2.0-def' }])
+    const { steps } = planHost(done, { ...wanted, version: '0.2.0-def' })
+    t.same(steps.at(-1), { do: 'agent', version: '0.2.0-def' })
+    t.same(steps.filter((step) => step.do !== 'run').length, 1)
+    t.end()
+  })
+  t.test('who was cut off before systemd and sshd were told is taken up there', (t) => {
+    const asleep = { ...done, active: new Set<string>(), enabled: new Set<string>() }
+    const told = (steps: ReturnType<typeof planHost>['steps']) => steps.map(describeStep).join('\n')
+    t.match(
+      told(planHost(asleep, wanted).steps),
+      /daemon-reload[^]*try-reload-or-restart ssh[^]*enable deploy-boot[^]*start agent/,
+    )
+    t.match(told(planService(asleep, registration, templates).steps), /enable --now deploy-shop\.socket/)
     t.end()
   })
   t.test('what was changed by hand is written again and kept beside', (t) => {
