@@ -129,15 +129,11 @@ function makeHost(
     booted = spawn('nsenter', nsenter, { stdio: ['ignore', 'ignore', 'inherit'] })
     await isUp()
   }
-  const isUp = async (except = '') => {
+  const isUp = async () => {
     const deadline = performance.now() + bootTimeoutMs
     for (;;) {
-      const probe =
-        leader() === 0
-          ? null
-          : await run('sh', '-c', 'cat /proc/sys/kernel/random/boot_id; systemctl is-system-running')
-      const [boot = '', state = ''] = probe?.stdout.split('\n') ?? []
-      if (boot !== except && /running|degraded/.test(state) && (await answersSsh())) return
+      const probe = leader() === 0 ? null : await run('systemctl', 'is-system-running')
+      if (/running|degraded/.test(probe?.stdout ?? '') && (await answersSsh())) return
       if (performance.now() > deadline)
         throw new Error(`${name} did not boot: ${probe?.stdout}${probe?.stderr}`)
       await delay(100)
@@ -167,9 +163,16 @@ function makeHost(
       if (status !== 0) throw new Error(`${to} on ${name}: ${stderr}`)
     },
     async reboot() {
-      const before = await must('cat', '/proc/sys/kernel/random/boot_id')
+      const before = leader()
       await run('systemctl', 'reboot')
-      await isUp(before)
+      // Nobody may be inside meanwhile: a machine that goes down stops its processes before it ends them,
+      // and nsenter then stops itself for good.
+      const deadline = performance.now() + bootTimeoutMs
+      while ([0, before].includes(leader())) {
+        if (performance.now() > deadline) throw new Error(`${name} does not reboot`)
+        await delay(50)
+      }
+      await isUp()
     },
     async powerCut() {
       const ended = new Promise((resolve) => booted?.once('close', resolve))
