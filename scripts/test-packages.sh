@@ -6,6 +6,9 @@ if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
   echo "not root on Debian: $* not installed" >&2
   exit 3
 fi
+# Tests run side by side, and apt lets only one in.
+exec 9>/var/lock/deployctl-test-packages
+flock 9
 export DEBIAN_FRONTEND=noninteractive
 apt-get update -q >/dev/null
 apt-get install -y -q --no-install-recommends "$@" >/dev/null
