@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { uptime } from 'node:os'
 import { parseDocument, encodeDocument, sha256Hex } from '../shared/documents/document.ts'
 import { signersOf } from '../shared/documents/trust.ts'
-import { DeployError } from '../shared/errors.ts'
+import { DeployError, asDeployError } from '../shared/errors.ts'
 import { Order } from '../shared/formats/order.ts'
 import { parserOf } from '../shared/schema.ts'
 import { apiVersion, type HistoryEntry, type OrderRequest, type ServiceState } from '../shared/wire/api.ts'
@@ -13,7 +13,7 @@ import { Specs } from './activate/specs.ts'
 import { hostPaths, type Host } from './host.ts'
 import { Housekeeping } from './housekeeping.ts'
 import { Journal, type Entry } from './journal/journal.ts'
-import type { Address, ServiceManager } from './manager/manager.ts'
+import type { Address, ServiceManager, Slot } from './manager/manager.ts'
 import { Blobs } from './store/blobs.ts'
 import { receivePack } from './store/receive.ts'
 import { Releases } from './store/releases.ts'
@@ -74,10 +74,28 @@ export class Agent implements Operations {
     const busy = new Set(this.#journal.unfinished().map(({ service }) => service))
     for (const { name, active, slot } of this.#journal.services()) {
       if (busy.has(name) || active === null) continue
-      await this.#manager.settle(name, slot)
-      const { instances } = await this.#manager.status(name)
-      const spec = instances.some(({ release }) => release === active) ? null : this.#specs.active(name)
-      if (spec) await this.#manager.start(spec)
+      // One that cannot run must not keep the agent, and with it all others, from coming up.
+      await this.#bringUp(name, active, slot).catch((error: unknown) =>
+        console.error(`${name}: ${asDeployError(error).message}`),
+      )
+    }
+  }
+
+  async #bringUp(name: string, active: string, slot: Slot | null): Promise<void> {
+    if (!this.#isAdmitted(name)) return
+    await this.#manager.settle(name, slot)
+    const { instances } = await this.#manager.status(name)
+    const spec = instances.some(({ release }) => release === active) ? null : this.#specs.active(name)
+    if (spec) await this.#manager.start(spec)
+  }
+
+  /** A service that was taken off this host keeps its history here, and nothing else. */
+  #isAdmitted(name: string): boolean {
+    try {
+      this.#manager.admit(name)
+      return true
+    } catch {
+      return false
     }
   }
 
@@ -95,21 +113,16 @@ export class Agent implements Operations {
   }
 
   services(): Promise<ServiceState[]> {
-    return Promise.all(this.#journal.services().map(({ name }) => this.#state(name)))
+    const known = this.#journal.services().filter(({ name }) => this.#isAdmitted(name))
+    return Promise.all(known.map(({ name }) => this.#state(name)))
   }
 
   async checkUp() {
-    const committed = this.#journal.services().filter(({ active }) => active !== null)
-    const states = await Promise.all(committed.map(({ name }) => this.#state(name)))
-    const own = await this.#manager.checkUp(committed.map(({ name }) => name))
-    return {
-      findings: [
-        ...checkDisk(this.#host.dir),
-        ...checkRoot(this.#host.root, this.#clock.now()),
-        ...states.flatMap(checkDrift),
-        ...own,
-      ],
-    }
+    const committed = (await this.services()).filter(({ active }) => active !== null)
+    const own = await this.#manager.checkUp(committed.map(({ service }) => service))
+    const { dir, root } = this.#host
+    const general = [...checkDisk(dir), ...checkRoot(root, this.#clock.now())]
+    return { findings: [...general, ...committed.flatMap(checkDrift), ...own] }
   }
 
   async service(name: string): Promise<ServiceState> {

@@ -441,7 +441,7 @@ export const catalogue = {
   ),
   E_SETUP_STEP: entry(
     exit.aborted,
-    'untouched',
+    'unknown',
     '{host}: could not {step}: {why}.',
     'Steps before it are done and stay. Correct that and run the command again; it completes the rest.',
   ),

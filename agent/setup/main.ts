@@ -59,7 +59,12 @@ async function main() {
   const [command, argument] = positionals
   if (command === 'apply') return apply()
   if (command === 'accept') return acceptAgent()
-  if (command === 'install' && argument !== undefined) return carryOut(planInstall(argument), say)
+  if (command === 'install' && argument !== undefined) {
+    await carryOut(planInstall(argument), say)
+    // Nobody reaches it from afar here; that it came up has to do.
+    if (process.exitCode === undefined) acceptAgent()
+    return
+  }
   if (command === 'uninstall') return carryOut(planUninstall(), say)
   if (command === 'join' && values.host && values.root)
     return carryOut(planJoin(values.host, values.root, values.keys), say)

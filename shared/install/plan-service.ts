@@ -164,6 +164,7 @@ export function planService(
     { do: 'run', argv: ['systemctl', 'enable', '--now', names.socket] },
     { do: 'run', argv: ['systemctl', 'start', names.holder] },
   ]
+  const started: Step = { do: 'run', argv: ['sh', '/usr/lib/deployctl/boot.sh'] }
   const all: Step[] = [
     { do: 'directory', path: `/etc/deployctl/secrets/${service}`, mode: 0o700 },
     { do: 'seed', path: `/etc/deployctl/services/${service}.env`, mode: 0o600, content: envFile(service) },
@@ -171,6 +172,8 @@ export function planService(
     ...files.steps,
     { do: 'run', argv: ['systemctl', 'daemon-reload'] },
     ...(sockets.length > 0 ? opened : []),
+    // The slots ended with their sockets: what is committed comes up again on the new ones.
+    ...(isMoved ? [started] : []),
   ]
   const steps = isDone ? [] : all
   const missing = user.dynamic ? [] : missingUser(facts, user.name)

@@ -100,10 +100,33 @@ t.test('a service gets what root has agreed to, and no more', { skip }, async (t
     t.equal(await web1.must('ps', '-o', 'user=', '-p', pid), 'shop')
   })
 
+  await t.test('one that ends with a status of its own when told to leaves no failed slot', async (t) => {
+    for (const version of ['java', 'v5']) {
+      laptop.version(version)
+      t.equal((await laptop.cli('push')).code, 0, version)
+    }
+    t.equal((await laptop.cli('doctor')).code, 0)
+    t.equal((await web1.run('systemctl', '--failed', '--no-legend')).stdout, '')
+  })
+
+  await t.test('other sockets leave the committed release running, on the new ones', async (t) => {
+    laptop.edit((text) => text.replace('port: 8080', 'port: 8081'))
+    const added = await laptop.cli('service', 'add', '--as', 'root', '--yes')
+    t.equal(added.code, 0, added.stdout + added.stderr)
+    t.match(await laptop.get('http://10.77.0.11:8081/'), /^v5 /)
+    t.notMatch(await laptop.get(url), 'v5')
+    laptop.version('v6')
+    t.equal((await laptop.cli('push')).code, 0)
+    t.match(await laptop.get('http://10.77.0.11:8081/'), /^v6 /)
+  })
+
   await t.test('taken off, it is gone', async (t) => {
     t.equal((await laptop.cli('service', 'remove', '--as', 'root', '--yes')).code, 0)
     t.match(await laptop.cli('status'), { code: 5, stderr: /E_SERVICE_UNREGISTERED/ })
     t.notMatch(await web1.must('systemctl', 'list-unit-files', '--no-legend'), 'deploy-echo')
-    t.notMatch(await laptop.get(url), 'v4')
+    t.notMatch(await laptop.get('http://10.77.0.11:8081/'), 'v6')
+    t.equal((await web1.run('systemctl', 'restart', 'deploy-agent')).status, 0, 'the agent does without it')
+    const doctor = await laptop.cli('doctor')
+    t.equal(doctor.code, 0, doctor.stdout)
   })
 })

@@ -107,7 +107,7 @@ t.test(
       laptop.version('crash')
       const crashed = await laptop.cli('push')
       t.match(crashed, { code: 8 })
-      t.match(crashed.stdout + crashed.stderr, /exit 3|was started again/)
+      t.match(crashed.stdout + crashed.stderr, /E_SERVICE_START .*exit 3/)
       t.match(await laptop.get(url), /^v1 /)
       laptop.version('v2')
       t.equal((await laptop.cli('push')).code, 0)

@@ -37,7 +37,13 @@ export function systemdManager({ dir, settings, path }: SystemdOptions): Service
   const units = (service: string) => slotNames.map((slot) => unitNames(service).slot(slot))
   let probes = 0
 
-  const stop = (service: string, slot: Slot) => changeUnit('stop', unitNames(service).slot(slot))
+  const stop = async (service: string, slot: Slot) => {
+    const unit = unitNames(service).slot(slot)
+    await changeUnit('stop', unit)
+    // Some end with another status when they are told to; it was we who ended them all the same.
+    const [state] = await showUnits([unit])
+    if (state?.active === 'failed') await changeUnit('reset-failed', unit)
+  }
   const start = async (spec: InstanceSpec) => {
     const unit = unitNames(spec.service).slot(spec.slot)
     const [state] = await showUnits([unit])
