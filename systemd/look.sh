@@ -1,7 +1,6 @@
 #!/bin/sh
 # Says what a host is like and changes nothing. Usage: look.sh PATH...   (files whose digest is wanted)
 say() { printf '%s=%s\n' "$1" "$2"; }
-say uid "$(id -u)"
 say host "$(hostname 2>/dev/null || uname -n)"
 say arch "$(uname -m)"
 say kernel "$(uname -s)"
@@ -9,7 +8,7 @@ say os "$(. /etc/os-release 2>/dev/null && printf '%s' "$PRETTY_NAME")"
 say libc "$(getconf GNU_LIBC_VERSION 2>/dev/null || echo other)"
 [ -d /run/systemd/system ] && say systemd "$(systemctl --version 2>/dev/null | sed -n '1s/[^0-9]*\([0-9]*\).*/\1/p')"
 say polkit "$(pkaction --version 2>/dev/null | sed 's/[^0-9]*//')"
-for program in sshd useradd tar gzip setpriv libstdc++.so.6; do
+for program in sshd useradd tar gzip libstdc++.so.6; do
   case $program in
     *.so.*) PATH=$PATH:/sbin:/usr/sbin ldconfig -p 2>/dev/null | grep -q "$program" && say has "$program" ;;
     *) PATH=$PATH:/sbin:/usr/sbin command -v "$program" >/dev/null && say has "$program" ;;
@@ -21,7 +20,6 @@ for unit in ssh.service sshd.service; do
 done
 say free "$(df -Pk /usr 2>/dev/null | awk 'NR == 2 { print $4 }')"
 say current "$(readlink /usr/lib/deployctl/current 2>/dev/null)"
-say good "$(readlink /usr/lib/deployctl/good 2>/dev/null)"
 [ -d /usr/lib/deployctl/versions ] && for version in /usr/lib/deployctl/versions/*; do
   [ -f "$version/complete" ] && say version "$(basename "$version")"
 done

@@ -1,7 +1,6 @@
-import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
-import { dirname } from 'node:path'
+import { existsSync, readFileSync } from 'node:fs'
 import { installedParser, type Installed } from '../../shared/install/facts.ts'
-import { syncPath } from '../store/durable.ts'
+import { replaceFile } from '../store/durable.ts'
 
 const file = '/etc/deployctl/installed.json'
 
@@ -19,16 +18,5 @@ export function noteInstalled(path: string, entry: Installed['files'][string] | 
   if (entry === null && !installed.files[path]) return
   if (entry === null) delete installed.files[path]
   else installed.files[path] = entry
-  mkdirSync(dirname(file), { recursive: true, mode: 0o755 })
   replaceFile(file, `${JSON.stringify(installed, null, 2)}\n`, 0o644)
-}
-
-/** The whole file or the old one, whatever happens in between. */
-export function replaceFile(path: string, content: string, mode: number): void {
-  mkdirSync(dirname(path), { recursive: true, mode: 0o755 })
-  const fresh = `${path}.deployctl-new`
-  writeFileSync(fresh, content, { mode })
-  syncPath(fresh)
-  renameSync(fresh, path)
-  syncPath(dirname(path))
 }

@@ -1,6 +1,6 @@
 import type { Login } from '../../shared/formats/receipt.ts'
 import { fingerprintOf, publicKeyBlob } from '../../shared/sshsig/public-key.ts'
-import { WireReader } from '../../shared/sshsig/wire.ts'
+import { WireReader, wireString } from '../../shared/sshsig/wire.ts'
 
 const certified = /-cert-v01@openssh\.com$/
 const maxIdChars = 256
@@ -37,7 +37,7 @@ function readCertificate(blob: Buffer): Omit<Login, 'user'> {
   const plain = type.replace(certified, type.startsWith('sk-') ? '@openssh.com' : '')
   reader.string()
   const fields = Array.from({ length: fieldsOf(plain) }, () => reader.string())
-  const key = [Buffer.from(plain), ...fields].map((field) => Buffer.concat([lengthOf(field), field]))
+  const key = [plain, ...fields].map((field) => wireString(field))
   const serial = (BigInt(reader.uint32()) << 32n) | BigInt(reader.uint32())
   reader.uint32()
   const id = reader.string().toString('utf8').slice(0, maxIdChars)
@@ -48,10 +48,4 @@ function readCertificate(blob: Buffer): Omit<Login, 'user'> {
 function fieldsOf(type: string): number {
   if (type.startsWith('sk-ssh-ed25519') || type === 'ssh-rsa' || type.startsWith('ecdsa-')) return 2
   return type.startsWith('sk-ecdsa') ? 3 : 1
-}
-
-function lengthOf(field: Buffer): Buffer {
-  const bytes = Buffer.alloc(4)
-  bytes.writeUInt32BE(field.length)
-  return bytes
 }

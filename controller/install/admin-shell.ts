@@ -2,6 +2,7 @@ import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { text } from 'node:stream/consumers'
 import { DeployError } from '../../shared/errors.ts'
+import { shellWord } from '../../shared/shell-word.ts'
 import type { HostTarget } from '../config/target.ts'
 import type { Finished } from '../process.ts'
 import { connectHost, type ConnectOptions } from '../transport/connect.ts'
@@ -71,7 +72,7 @@ export class AdminShell implements Disposable {
   }
 
   async run(argv: readonly string[], { input = '', onOutput, onSent }: RunOptions = {}): Promise<Finished> {
-    const command = [...this.#prefix, ...argv].map(quote).join(' ')
+    const command = [...this.#prefix, ...argv].map(shellWord).join(' ')
     const { stdin, stdout, stderr, ended } = await this.#connection.exec(command)
     const password = this.#password === null ? '' : `${this.#password}\n`
     // A program that ends without reading all of it says so by its status.
@@ -97,7 +98,3 @@ function* chunks(password: string, input: string | Buffer, onSent?: (bytes: numb
 }
 
 const lastLine = (output: string) => output.trim().split('\n').at(-1) ?? ''
-
-/** One word for a POSIX shell. */
-const quote = (word: string) =>
-  /^[A-Za-z0-9/._=:-]+$/.test(word) ? word : `'${word.replaceAll("'", String.raw`'\''`)}'`

@@ -16,7 +16,6 @@ export const installedParser = parserOf(Installed)
 
 /** What systemd/look.sh says of a host. */
 export type HostFacts = {
-  uid: number
   host: string
   kernel: string
   /** As `uname -m` says. */
@@ -32,7 +31,6 @@ export type HostFacts = {
   freeKilobytes: number
   /** `versions/ID`, as the links point. */
   current: string | null
-  good: string | null
   /** Ids of the agents that are wholly there. */
   versions: string[]
   /** Units of ours that run, and that start at boot. */
@@ -72,7 +70,6 @@ export function parseFacts(text: string): HostFacts {
   const installed = parseJson(one('installed') ?? '')
   const settings = parseJson(one('settings') ?? '')
   return {
-    uid: number('uid') ?? -1,
     host: one('host') ?? '',
     kernel: one('kernel') ?? '',
     arch: one('arch') ?? '',
@@ -84,7 +81,6 @@ export function parseFacts(text: string): HostFacts {
     sshUnit: one('sshunit'),
     freeKilobytes: number('free') ?? 0,
     current: one('current'),
-    good: one('good'),
     versions: all('version'),
     active: new Set(all('active')),
     enabled: new Set(all('enabled')),

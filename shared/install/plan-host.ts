@@ -25,7 +25,7 @@ export type Wanted = {
   loginKeys: readonly string[]
 }
 
-/** The first whose LoadCredential= takes a directory is older; this is what the tests boot. */
+/** What the tests boot; nothing older was tried. */
 const oldestSystemd = 252
 const oldestGlibc = 2.28
 /** The first polkit whose rules can tell one unit from another. */

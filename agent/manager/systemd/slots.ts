@@ -1,10 +1,12 @@
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
 import { parserOf } from '../../../shared/schema.ts'
-import { syncPath } from '../../store/durable.ts'
+import { replaceFile } from '../../store/durable.ts'
 import { InstanceSpec, type Slot } from '../manager.ts'
 import { startScript } from './start-script.ts'
 
+/** Units pass through, nobody looks in. */
+const passable = 0o711
 const specParser = parserOf(InstanceSpec)
 
 /**
@@ -16,7 +18,7 @@ export class Slots {
 
   constructor(dir: string) {
     this.#dir = join(dir, 'slots')
-    mkdirSync(this.#dir, { recursive: true, mode: 0o711 })
+    mkdirSync(this.#dir, { recursive: true, mode: passable })
   }
 
   #file(service: string, ...path: string[]): string {
@@ -25,8 +27,8 @@ export class Slots {
 
   put(spec: InstanceSpec): void {
     const { service, slot } = spec
-    replace(this.#file(service, slot, 'spec.json'), JSON.stringify(spec), 0o600)
-    replace(this.#file(service, slot, 'start'), startScript(spec), 0o644)
+    replaceFile(this.#file(service, slot, 'spec.json'), JSON.stringify(spec), 0o600, passable)
+    replaceFile(this.#file(service, slot, 'start'), startScript(spec), 0o644, passable)
   }
 
   /** What was put there last; null when nothing was. */
@@ -39,10 +41,11 @@ export class Slots {
 
   putProbe(spec: InstanceSpec, number: number, argv: readonly string[]): void {
     // It has none of the sockets, and must not think so.
-    replace(
+    replaceFile(
       this.#file(spec.service, 'probes', String(number)),
       startScript({ ...spec, sockets: [] }, argv),
       0o644,
+      passable,
     )
   }
 
@@ -50,15 +53,6 @@ export class Slots {
     const file = this.#file(service, 'committed')
     if (slot === null) return rmSync(file, { force: true })
     if (existsSync(file) && readFileSync(file, 'utf8').trim() === slot) return
-    replace(file, `${slot}\n`, 0o644)
+    replaceFile(file, `${slot}\n`, 0o644, passable)
   }
-}
-
-function replace(file: string, content: string, mode: number) {
-  const dir = dirname(file)
-  mkdirSync(dir, { recursive: true, mode: 0o711 })
-  writeFileSync(`${file}.new`, content, { mode })
-  syncPath(`${file}.new`)
-  renameSync(`${file}.new`, file)
-  syncPath(dir)
 }

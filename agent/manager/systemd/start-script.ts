@@ -1,3 +1,4 @@
+import { shellWord } from '../../../shared/shell-word.ts'
 import type { InstanceSpec } from '../manager.ts'
 
 /** What systemd sets by itself: here a release's own value wins. */
@@ -14,31 +15,26 @@ export function startScript(spec: InstanceSpec, argv: readonly string[] = spec.a
   const values = [
     ...Object.entries(env).map(([name, value]) =>
       setBySystemd.has(name)
-        ? `export ${name}=${quote(value)}`
-        : `[ "\${${name}+set}" ] || export ${name}=${quote(value)}`,
+        ? `export ${name}=${shellWord(value)}`
+        : `[ "\${${name}+set}" ] || export ${name}=${shellWord(value)}`,
     ),
-    ...Object.entries(own).map(([name, value]) => `export ${name}=${quote(value)}`),
+    ...Object.entries(own).map(([name, value]) => `export ${name}=${shellWord(value)}`),
   ]
   const missing = needs.map((name) => {
     const text = `deployctl: ${name} has no value: give it one in deploy.yaml or in /etc/deployctl/services/${service}.env`
-    return `[ "\${${name}+set}" ] || { echo ${quote(text)} >&2; exit ${configurationError}; }`
+    return `[ "\${${name}+set}" ] || { echo ${shellWord(text)} >&2; exit ${configurationError}; }`
   })
   // All listen in one unit, which keeps their order but gives them one name.
-  const names = quote(sockets.map(({ name }) => name).join(':'))
+  const names = shellWord(sockets.map(({ name }) => name).join(':'))
   const listening = sockets.length > 0 ? [`[ -z "$LISTEN_FDS" ] || export LISTEN_FDNAMES=${names}`] : []
   return [
     '#!/bin/sh',
     '# Written by the deployctl agent: what this slot runs.',
-    `cd ${quote(cwd)} || exit ${configurationError}`,
+    `cd ${shellWord(cwd)} || exit ${configurationError}`,
     ...values,
     ...missing,
     ...listening,
-    `exec ${argv.map(quote).join(' ')}`,
+    `exec ${argv.map(shellWord).join(' ')}`,
     '',
   ].join('\n')
-}
-
-/** One word for the shell, whatever is in it. */
-function quote(text: string): string {
-  return `'${text.replaceAll("'", String.raw`'\''`)}'`
 }

@@ -15,11 +15,10 @@ export type UnitState = {
   exitCode: string
   exitStatus: number
   activeSinceUs: number
-  invocation: string
 }
 
 const properties =
-  'Id,ActiveState,SubState,Result,MainPID,NRestarts,ExecMainCode,ExecMainStatus,ActiveEnterTimestampMonotonic,InvocationID'
+  'ActiveState,SubState,Result,MainPID,NRestarts,ExecMainCode,ExecMainStatus,ActiveEnterTimestampMonotonic'
 const maxBytes = 1024 * 1024
 /** What the kernel calls CLD_EXITED and its like, as systemd prints it. */
 const exitCodes: Record<string, string> = { 1: 'exited', 2: 'killed', 3: 'dumped' }
@@ -77,7 +76,6 @@ export function parseUnit(text: string): UnitState {
     exitCode: exitCodes[value('ExecMainCode')] ?? '',
     exitStatus: Number(value('ExecMainStatus')),
     activeSinceUs: Number(value('ActiveEnterTimestampMonotonic')),
-    invocation: value('InvocationID'),
   }
 }
 

@@ -10,8 +10,7 @@ import { describeStep, stepsParser } from '../../../../shared/install/steps.ts'
 import { lookScript, readTemplates } from '../../../../shared/install/templates.ts'
 
 const templates = readTemplates()
-const fit = `uid=0
-host=web1
+const fit = `host=web1
 kernel=Linux
 arch=x86_64
 os=Debian GNU/Linux 12 (bookworm)
@@ -53,7 +52,6 @@ function after(before: HostFacts, steps: ReturnType<typeof planHost>['steps']): 
     installed,
     accounts: ['root', 'deployctl', 'deploy-agent'],
     current: 'versions/0.1.0-abc',
-    good: 'versions/0.1.0-abc',
     active: new Set(['deploy-agent.service', 'deploy-shop.socket', 'deploy-shop-holder.service']),
     enabled: new Set(['deploy-agent.service', 'deploy-boot.service', 'deploy-shop.socket']),
     name: 'web1',
