@@ -153,11 +153,8 @@ async function bring(
     steps: [...host.steps, ...services.flatMap(({ steps }) => steps)],
     problems: [...host.problems, ...services.flatMap(({ problems }) => problems)],
   }
-  if (parsed.flags['dryRun'] === true) {
-    await settlePlan(plan, shell, version, parsed, context)
-    return false
-  }
   await settlePlan(plan, shell, version, parsed, context)
+  if (parsed.flags['dryRun'] === true) return false
   await reach(target, parsed, context)
   // It was reached anew and answered: this version has proved itself, and older ones can go.
   await acceptVersion(shell, name, version)
