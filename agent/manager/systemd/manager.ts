@@ -42,7 +42,7 @@ export function systemdManager({ dir, settings, path }: SystemdOptions): Service
     await changeUnit('stop', unit)
     // Some end with another status when they are told to; it was we who ended them all the same.
     const [state] = await showUnits([unit])
-    if (state?.active === 'failed') await changeUnit('reset-failed', unit)
+    await forget(unit, state)
   }
   const start = async (spec: InstanceSpec) => {
     const unit = unitNames(spec.service).slot(spec.slot)
@@ -52,7 +52,7 @@ export function systemdManager({ dir, settings, path }: SystemdOptions): Service
     // A slot is written while nothing runs in it, so that its file says what runs.
     if (state && isRunning(state)) await stop(spec.service, spec.slot)
     slots.put(spec)
-    if (state?.active === 'failed') await changeUnit('reset-failed', unit)
+    await forget(unit, state)
     await changeUnit('start', unit)
   }
 
@@ -87,6 +87,11 @@ export function systemdManager({ dir, settings, path }: SystemdOptions): Service
   }
 }
 
+/** A failure that was dealt with is none that `systemctl --failed` should show. */
+async function forget(unit: string, state: UnitState | undefined): Promise<void> {
+  if (state?.active === 'failed') await changeUnit('reset-failed', unit)
+}
+
 const isRunning = ({ active }: UnitState) => active !== 'inactive' && active !== 'failed'
 
 function describe(slot: Slot, release: string, unit: UnitState): InstanceStatus {
@@ -118,6 +123,7 @@ async function runProbe(unit: string, signal: AbortSignal): Promise<CommandResul
     // It failed or it did not; which of them, its state tells.
     await changeUnit('start', unit).catch(() => {})
     const [state] = await showUnits([unit])
+    await forget(unit, state)
     const status = !state ? '?' : state.result === 'success' ? '0' : describeEnd(state)
     const log = status === '0' ? [] : await tailUnits([unit], probeLogLines)
     return { status, output: log.map(({ line }) => line).join('\n') }
