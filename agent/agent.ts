@@ -1,11 +1,14 @@
 import { readFileSync } from 'node:fs'
 import { uptime } from 'node:os'
-import { parseDocument, encodeDocument, sha256Hex } from '../shared/documents/document.ts'
-import { signersOf } from '../shared/documents/trust.ts'
+import { encodeDocument, sha256Hex } from '../shared/documents/document.ts'
 import { DeployError, asDeployError } from '../shared/errors.ts'
-import { Order } from '../shared/formats/order.ts'
-import { parserOf } from '../shared/schema.ts'
-import { apiVersion, type HistoryEntry, type OrderRequest, type ServiceState } from '../shared/wire/api.ts'
+import {
+  apiVersion,
+  type HistoryEntry,
+  type OrderRequest,
+  type RootsAnswer,
+  type ServiceState,
+} from '../shared/wire/api.ts'
 import { Runner, type Clock, type RunnerParts } from './activate/runner.ts'
 import { checkDisk, checkDrift, checkRoot } from './checkup/checks.ts'
 import type { Caller, Operations } from './api/operations.ts'
@@ -19,11 +22,13 @@ import { receivePack } from './store/receive.ts'
 import { Releases } from './store/releases.ts'
 import { Ballast, asStoreError } from './store/space.ts'
 import { Challenges } from './trust/challenges.ts'
-import { acceptOrder } from './trust/decide.ts'
+import { Gate } from './trust/gate.ts'
+import { isRevokedLogin, tellLogins } from './trust/logins.ts'
 import { parseLogin } from './trust/login.ts'
+import { checkRootTime } from '../shared/trust/root.ts'
 import { version } from '../shared/version.ts'
 
-const orderParser = parserOf(Order)
+const receiptsAtOnce = 500
 /** No upload for this long: there is time to tidy up. */
 const quietMs = 1000
 
@@ -45,6 +50,7 @@ export class Agent implements Operations {
   readonly #clock: Clock
   readonly #challenges = new Challenges()
   readonly #housekeeping: Housekeeping
+  readonly #gate: Gate
 
   constructor(
     host: Host,
@@ -65,6 +71,9 @@ export class Agent implements Operations {
     const onEnded = () => this.#housekeeping.soon(0)
     this.#specs = new Specs(releases, journal)
     const parts = { host, manager, clock, journal, releases, specs: this.#specs, onEnded }
+    const [challenges, roots] = [this.#challenges, host.roots]
+    const now = () => clock.now()
+    this.#gate = new Gate({ host: host.name, roots, journal, releases, challenges, now })
     this.#runner = new Runner(onStep ? { ...parts, onStep } : parts)
   }
 
@@ -99,14 +108,37 @@ export class Agent implements Operations {
     }
   }
 
+  admit({ user, auth }: Caller): void {
+    const { key } = parseLogin(user, auth)
+    if (key !== null && isRevokedLogin(this.#host.roots.root, key))
+      throw new DeployError('E_LOGIN_REVOKED', { key })
+  }
+
+  roots(after: number): RootsAnswer {
+    return { roots: this.#host.roots.after(after) }
+  }
+
+  follow({ roots }: RootsAnswer) {
+    const { dir, roots: own } = this.#host
+    if (own.adopt(roots, this.#gate.now())) tellLogins(dir, own.root)
+    return { root: this.hello().root }
+  }
+
+  receipts(after: number) {
+    const rows = this.#journal.receiptsAfter(after, receiptsAtOnce)
+    return {
+      receipts: rows.map(({ number, bytes, signature }) => ({ number, bytes: bytes.toString(), signature })),
+    }
+  }
+
   hello() {
-    const { name, root, signer } = this.#host
+    const { name, roots, signer } = this.#host
     return {
       api: apiVersion,
       agent: version,
       host: name,
-      fleet: root.fleet,
-      epoch: root.epoch,
+      fleet: roots.root.fleet,
+      root: { version: roots.root.version, digest: roots.digest },
       receiptKey: signer.publicKey,
       now: this.#clock.now(),
     }
@@ -120,8 +152,8 @@ export class Agent implements Operations {
   async checkUp() {
     const committed = (await this.services()).filter(({ active }) => active !== null)
     const own = await this.#manager.checkUp(committed.map(({ service }) => service))
-    const { dir, root } = this.#host
-    const general = [...checkDisk(dir), ...checkRoot(root, this.#clock.now())]
+    const { dir, roots } = this.#host
+    const general = [...checkDisk(dir), ...checkRoot(roots.root, this.#clock.now())]
     return { findings: [...general, ...committed.flatMap(checkDrift), ...own] }
   }
 
@@ -160,7 +192,9 @@ export class Agent implements Operations {
 
   async #receive(service: string, known: string | null, pack: Parameters<Operations['offer']>[1]) {
     this.#manager.admit(service)
-    const store = { host: this.#host, blobs: this.#blobs, releases: this.#releases }
+    const now = this.#gate.now()
+    checkRootTime(this.#host.roots.root, now)
+    const store = { host: this.#host, blobs: this.#blobs, releases: this.#releases, now }
     const { manifest, digest } = await receivePack(store, service, known, pack).catch((error: unknown) => {
       throw asStoreError(error, this.#host.dir, this.#host.name)
     })
@@ -174,22 +208,8 @@ export class Agent implements Operations {
   }
 
   order(request: OrderRequest, caller: Caller): string {
-    const bytes = Buffer.from(request.order)
-    const [signer] = signersOf('order', bytes, request.signatures, this.#host.root)
-    const order = parseDocument(orderParser, bytes, 'order')
-    const { root, name } = this.#host
-    const own = acceptOrder(order, {
-      host: name,
-      fleet: root.fleet,
-      epoch: root.epoch,
-      now: this.#clock.now(),
-      isFresh: (service, challenge) => this.#challenges.isFresh(service, challenge),
-    })
-    const { environment } = request
-    const isSame = environment.name === order.environment.name
-    if (!isSame || sha256Hex(encodeDocument(environment)) !== order.environment.digest)
-      throw new DeployError('E_ENVIRONMENT_DIGEST')
-    this.#checkRelease(order)
+    const { order, bytes, own, authority } = this.#gate.accept(request)
+    const [signer] = authority.by
     const entry = this.#journal.begin({
       opId: order.opId,
       service: order.service,
@@ -197,7 +217,7 @@ export class Agent implements Operations {
       action: order.action,
       release: order.release,
       prev: own.prev,
-      environment,
+      environment: request.environment,
       slot: this.#journal.service(order.service).slot === 'a' ? 'b' : 'a',
       began: this.#clock.now(),
       bootId: this.#clock.bootId,
@@ -206,20 +226,11 @@ export class Agent implements Operations {
       order: bytes,
       signatures: request.signatures,
       login: parseLogin(caller.user, caller.auth),
+      approvals: request.approvals ?? [],
     })
     this.#challenges.consume(order.service)
     this.#runner.begin(entry, order.strategy, order.confirmSeconds, caller.connection)
     return order.opId
-  }
-
-  #checkRelease({ release, service }: Order) {
-    const saved = this.#releases.find(release)
-    if (!saved) throw new DeployError('E_RELEASE_UNKNOWN', { release: release.slice(0, 12), service })
-    const { manifest } = saved
-    if (manifest.service !== service)
-      throw new DeployError('E_WRONG_SERVICE', { what: 'release', other: manifest.service, own: service })
-    const missing = this.#releases.missing(manifest).length
-    if (missing > 0) throw new DeployError('E_RELEASE_INCOMPLETE', { missing })
   }
 
   confirm(opId: string, caller: Caller): void {
@@ -242,7 +253,7 @@ export class Agent implements Operations {
   }
 
   #historyEntry(entry: Entry): HistoryEntry {
-    const { opId, seq, action, release, began, ended, who, fingerprint, signatures, login } = entry
+    const { opId, seq, action, release, began, ended, who, fingerprint, signatures, login, approvals } = entry
     const receipt = this.#journal.receiptOf(opId)
     return {
       opId,
@@ -256,6 +267,7 @@ export class Agent implements Operations {
       who,
       fingerprint,
       login,
+      approvals,
       order: entry.order.toString(),
       signatures,
       receipt: receipt && { bytes: receipt.bytes.toString(), signature: receipt.signature },

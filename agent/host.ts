@@ -1,14 +1,16 @@
-import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, readFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
-import { openRoot } from '../shared/documents/trust.ts'
+import { replaceFile } from '../shared/durable.ts'
 import { DeployError } from '../shared/errors.ts'
 import { Name } from '../shared/formats/names.ts'
-import type { Root } from '../shared/formats/root.ts'
 import { Strict, Type, parserOf, type Static } from '../shared/schema.ts'
 import { generateKey } from '../shared/sshsig/generate-key.ts'
 import { keyFileSigner } from '../shared/sshsig/key-file.ts'
 import type { Signer } from '../shared/sshsig/signer.ts'
+import { checkRootTime, openRoot } from '../shared/trust/root.ts'
+import { Roots, writeRoot } from '../shared/trust/roots.ts'
+import { tellLogins } from './trust/logins.ts'
 
 /** agent.json: what this host is called, and how much it keeps. */
 const HostSettings = Strict({
@@ -22,12 +24,10 @@ const settingsParser = parserOf(HostSettings)
 const defaultKeep = 5
 
 /** A host as its agent knows it: name, trust, and its own key. */
-export type Host = { dir: string; name: string; keepReleases: number; root: Root; signer: Signer }
+export type Host = { dir: string; name: string; keepReleases: number; roots: Roots; signer: Signer }
 
 export const hostPaths = (dir: string) => ({
   settings: join(dir, 'agent.json'),
-  root: join(dir, 'root.json'),
-  rootSignature: join(dir, 'root.json.sig'),
   receiptKey: join(dir, 'receipt_key'),
   journal: join(dir, 'journal.sqlite'),
   socket: join(dir, 'agent.sock'),
@@ -35,12 +35,13 @@ export const hostPaths = (dir: string) => ({
 
 /**
  * Makes a directory into a host: its name, whom it trusts, a key of its own. Done again it only renews
- * the name and the root.
- * @throws DeployError as openRoot, E_DOCUMENT_INVALID for a bad name
+ * the name, and trusts the root unless it has followed a later one.
+ * @throws DeployError as openRoot, E_ROOT_EXPIRED, E_DOCUMENT_INVALID for a bad name
  */
-export function setUpHost(dir: string, name: string, root: Buffer, signature: string): void {
+export function setUpHost(dir: string, name: string, bytes: Buffer, signatures: readonly string[]): void {
   const paths = hostPaths(dir)
-  openRoot(root, [signature], new Date().toISOString())
+  const signed = openRoot(bytes, signatures)
+  checkRootTime(signed.root, new Date().toISOString())
   const settings: HostSettings = { host: name }
   if (!settingsParser.check(settings))
     throw new DeployError('E_DOCUMENT_INVALID', {
@@ -52,20 +53,14 @@ export function setUpHost(dir: string, name: string, root: Buffer, signature: st
   mkdirSync(join(dir, 'env'), { recursive: true, mode: 0o700 })
   if (!existsSync(paths.receiptKey)) {
     const { privateKey, publicKey } = generateKey(`deployctl host ${name} on ${hostname()}`)
-    replace(`${paths.receiptKey}.pub`, `${publicKey}\n`, 0o644)
-    replace(paths.receiptKey, privateKey, 0o600)
+    replaceFile(`${paths.receiptKey}.pub`, `${publicKey}\n`, 0o644)
+    replaceFile(paths.receiptKey, privateKey, 0o600)
   }
-  replace(paths.rootSignature, signature, 0o644)
-  replace(paths.root, root, 0o644)
-  replace(paths.settings, `${JSON.stringify(settings, null, 2)}\n`, 0o644)
+  writeRoot(dir, signed)
+  replaceFile(paths.settings, `${JSON.stringify(settings, null, 2)}\n`, 0o644)
 }
 
-function replace(file: string, content: string | Buffer, mode: number) {
-  writeFileSync(`${file}.new`, content, { mode })
-  renameSync(`${file}.new`, file)
-}
-
-/** @throws DeployError E_HOST_NOT_SET_UP, and those of openRoot and the key */
+/** @throws DeployError E_HOST_NOT_SET_UP, and those of Roots and the key */
 export async function openHost(dir: string): Promise<Host> {
   const paths = hostPaths(dir)
   if (!existsSync(paths.settings)) throw new DeployError('E_HOST_NOT_SET_UP', { dir })
@@ -74,11 +69,8 @@ export async function openHost(dir: string): Promise<Host> {
     const why = settingsParser.issues(settings)[0]?.message ?? 'it has the wrong shape'
     throw new DeployError('E_DOCUMENT_INVALID', { what: paths.settings, why })
   }
-  const root = openRoot(
-    readFileSync(paths.root),
-    [readFileSync(paths.rootSignature, 'utf8')],
-    new Date().toISOString(),
-  )
+  const roots = new Roots(dir)
+  tellLogins(dir, roots.root)
   const signer = await keyFileSigner(paths.receiptKey)
-  return { dir, name: settings.host, keepReleases: settings.keepReleases ?? defaultKeep, root, signer }
+  return { dir, name: settings.host, keepReleases: settings.keepReleases ?? defaultKeep, roots, signer }
 }

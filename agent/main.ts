@@ -64,9 +64,10 @@ async function main(): Promise<void> {
 
 async function setUp(dir: string, host: string | undefined, root: string | undefined) {
   const { setUpHost } = await import('./host.ts')
+  const { splitArmored } = await import('../shared/sshsig/format.ts')
   const { DeployError } = await import('../shared/errors.ts')
   if (!host || !root) throw new DeployError('E_USAGE', { detail: 'setup needs --host NAME and --root FILE' })
-  setUpHost(dir, host, readFileSync(root), readFileSync(`${root}.sig`, 'utf8'))
+  setUpHost(dir, host, readFileSync(root), splitArmored(readFileSync(`${root}.sig`, 'utf8')))
   console.log(`${dir} is now host "${host}". Start it: deploy-agent serve --dir ${dir}`)
 }
 

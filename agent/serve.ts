@@ -2,8 +2,9 @@ import { asDeployError, DeployError } from '../shared/errors.ts'
 import { Agent } from './agent.ts'
 import type { RunnerParts } from './activate/runner.ts'
 import { listenForBridges, makeAcceptor } from './api/server.ts'
-import { hostPaths, openHost } from './host.ts'
+import { hostPaths, openHost, type Host } from './host.ts'
 import type { ServiceManager } from './manager/manager.ts'
+import { isRevokedLogin, loginFiles } from './trust/logins.ts'
 import { tellSystemd } from './systemd-notify.ts'
 
 export type ServeOptions = {
@@ -31,7 +32,7 @@ export async function serve(options: ServeOptions): Promise<void> {
   await listenForBridges(socket, accept)
   await agent.start()
   console.log(`agent of "${host.name}" on ${socket}`)
-  if (ssh !== null) await serveSsh(dir, ssh, authorizedKeys, accept)
+  if (ssh !== null) await serveSsh(host, ssh, authorizedKeys, accept)
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => process.exit(0))
   await tellSystemd(process.env)
 }
@@ -46,15 +47,20 @@ async function openManager({ dir, manager, program }: ServeOptions): Promise<Ser
 }
 
 async function serveSsh(
-  dir: string,
+  { dir, roots }: Host,
   address: string,
-  authorizedKeysFile: string,
+  authorizedKeys: string,
   accept: Awaited<ReturnType<typeof makeAcceptor>>,
 ) {
   const [, host = '', port = ''] = /^\[?([^\]]*?)\]?:(\d{1,5})$/.exec(address) ?? []
   if (!host) throw new DeployError('E_USAGE', { detail: `--ssh needs ADDRESS:PORT, got ${address}` })
   const { makeSshServer } = await import('./ssh/server.ts')
-  const server = makeSshServer({ hostKeyFile: `${dir}/ssh_host_key`, authorizedKeysFile, accept })
+  const server = makeSshServer({
+    hostKeyFile: `${dir}/ssh_host_key`,
+    authorizedKeysFiles: [authorizedKeys, loginFiles(dir).allowed],
+    isRevoked: (fingerprint) => isRevokedLogin(roots.root, fingerprint),
+    accept,
+  })
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error) => reject(asDeployError(error)))
     server.listen(Number(port), host, resolve)

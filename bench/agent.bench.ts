@@ -27,7 +27,7 @@ const env = {
 
 async function startAgent(): Promise<{ agent: ChildProcess; port: string }> {
   const program = [at('dist/deploy-agent.js'), '--dir', join(dir, 'agent')]
-  const root = join(dir, 'home', 'config', 'root.json')
+  const root = join(dir, 'home', 'config', 'root.1.json')
   await timed([process.execPath, ...program, 'setup', '--host', 'web1', '--root', root], dir, env)
   writeFileSync(join(dir, 'agent', 'authorized_keys'), readFileSync(join(dir, 'login.pub')))
   const flags = process.argv.includes('--plain') ? [] : ['--max-semi-space-size=4']

@@ -99,7 +99,7 @@ async function main() {
     const forced = await startLink(sshd.forcedPort, delayMs)
     for (const path of ['rsync', 'rsync-z', 'agent', join('home', 'cache'), join('home', 'data')])
       rmSync(join(dir, path), { recursive: true, force: true })
-    const agent = await startAgent(join(dir, 'agent'), join(configDir, 'root.json'))
+    const agent = await startAgent(join(dir, 'agent'), join(configDir, 'root.1.json'))
     const knownHosts = ['plain', 'forced'].map(
       (name) => `[127.0.0.1]:${name === 'plain' ? plain.port : forced.port} ${sshd.hostKey}\n`,
     )
@@ -168,7 +168,7 @@ async function main() {
     using history = new History(join(dir, 'home', 'data', 'history.sqlite'))
     const [target] = resolveTarget(project.config, undefined).hosts
     if (!target) throw new Error('no host')
-    const options = { configDir, env, asking: {}, fleet: fleet.root.fleet, history }
+    const options = { configDir, env, asking: {}, fleet, history }
     kept.session ??= await openSession(target, options)
     change(tree, what)
     await link.bytes()

@@ -54,7 +54,7 @@ async function startHost(name: string): Promise<{ name: string; port: number; fi
   const program = [at('bin/deploy-agent.cjs'), '--dir', home]
   const setup = spawn(
     process.execPath,
-    [...program, 'setup', '--host', name, '--root', join(dir, 'home/config/root.json')],
+    [...program, 'setup', '--host', name, '--root', join(dir, 'home/config/root.1.json')],
     { env },
   )
   await new Promise((resolve) => setup.once('close', resolve))

@@ -26,8 +26,9 @@ done
 systemctl list-units --plain --no-legend --state=active 'deploy-*' 2>/dev/null | while read -r unit _; do say active "$unit"; done
 systemctl list-unit-files --no-legend --state=enabled 'deploy-*' 2>/dev/null | while read -r unit _; do say enabled "$unit"; done
 [ -f /var/lib/deployctl/agent.json ] && say settings "$(tr -d '\n' </var/lib/deployctl/agent.json)"
-[ -f /var/lib/deployctl/root.json ] && say root "$(sha256sum </var/lib/deployctl/root.json | cut -d' ' -f1)"
-[ -f /var/lib/deployctl/root.json ] && say fleet "$(sed -n 's/.*"fleet":"\([0-9a-f]*\)".*/\1/p' /var/lib/deployctl/root.json)"
+for root in /var/lib/deployctl/root.*.json; do
+  [ -f "$root" ] && say fleet "$(sed -n 's/.*"fleet":"\([0-9a-f]*\)".*/\1/p' "$root")" && break
+done
 [ -f /etc/deployctl/installed.json ] && say installed "$(tr -d '\n' </etc/deployctl/installed.json)"
 while read -r line; do say account "${line%%:*}"; done </etc/passwd
 for service in /etc/deployctl/services/*.json; do

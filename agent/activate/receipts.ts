@@ -42,7 +42,7 @@ export class Receipts {
     const last = this.#journal.lastReceipt()
     const receipt: Receipt = {
       spec: 'deployctl/receipt/v1',
-      fleet: this.#host.root.fleet,
+      fleet: this.#host.roots.root.fleet,
       host: this.#host.name,
       number: (last?.number ?? 0) + 1,
       ...conclusion,

@@ -4,7 +4,7 @@ import { catalogue } from '../../shared/error-catalogue.ts'
 import { DeployError, asDeployError } from '../../shared/errors.ts'
 import { Digest, Name, OpId } from '../../shared/formats/names.ts'
 import { Strict, Type, parserOf, type TSchema } from '../../shared/schema.ts'
-import { OrderRequest, eventsType, packType } from '../../shared/wire/api.ts'
+import { OrderRequest, RootsAnswer, eventsType, packType } from '../../shared/wire/api.ts'
 import type { Caller, Operations } from './operations.ts'
 
 const inService = Strict({ service: Name })
@@ -34,6 +34,7 @@ export function makeApp(
   app.setNotFoundHandler(() => {
     throw new DeployError('E_DOCUMENT_INVALID', { what: 'request', why: 'there is no such route' })
   })
+  app.addHook('onRequest', async (request) => operations.admit(callerOf(request)))
   addReads(app, operations)
   addWrites(app, operations, callerOf)
   return app
@@ -42,6 +43,16 @@ export function makeApp(
 function addReads(app: FastifyInstance, operations: Operations) {
   type Service = { Params: { service: string } }
   app.get('/v1/hello', () => operations.hello())
+  app.get<{ Querystring: { after?: string } }>(
+    '/v1/roots',
+    { schema: { querystring: Strict({ after: digits(7) }) } },
+    ({ query }) => operations.roots(Number(query.after ?? 0)),
+  )
+  app.get<{ Querystring: { after?: string } }>(
+    '/v1/receipts',
+    { schema: { querystring: Strict({ after: digits(15) }) } },
+    ({ query }) => operations.receipts(Number(query.after ?? 0)),
+  )
   app.get('/v1/checkup', () => operations.checkUp())
   app.get('/v1/services', async () => ({ services: await operations.services() }))
   app.get<Service>('/v1/services/:service', { schema: { params: inService } }, (request) =>
@@ -97,6 +108,9 @@ function addWrites(
     '/v1/services/:service/releases/:release/blobs',
     { schema: { params: inRelease }, bodyLimit: Number.MAX_SAFE_INTEGER },
     (request) => operations.upload(request.params.service, request.params.release, packOf(request)),
+  )
+  app.post<{ Body: RootsAnswer }>('/v1/roots', { schema: { body: RootsAnswer } }, ({ body }) =>
+    operations.follow(body),
   )
   app.post<{ Body: OrderRequest }>('/v1/orders', { schema: { body: OrderRequest } }, (request, reply) => {
     const opId = operations.order(request.body, callerOf(request))

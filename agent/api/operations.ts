@@ -6,6 +6,8 @@ import type {
   HistoryEntry,
   LogLine,
   OrderRequest,
+  ReceiptsAnswer,
+  RootsAnswer,
   ServiceState,
   UploadAnswer,
 } from '../../shared/wire/api.ts'
@@ -20,7 +22,13 @@ export type Caller = {
 
 /** What the agent can be asked to do; the routes only translate. */
 export type Operations = {
+  /** @throws DeployError E_LOGIN_REVOKED */
+  admit(caller: Caller): void
   hello(): Hello
+  roots(after: number): RootsAnswer
+  /** Follows newer roots. @throws DeployError as followRoot */
+  follow(roots: RootsAnswer): Pick<Hello, 'root'>
+  receipts(after: number): ReceiptsAnswer
   services(): Promise<ServiceState[]>
   checkUp(): Promise<CheckUp>
   service(name: string): Promise<ServiceState>

@@ -1,7 +1,7 @@
 import { DeployError } from '../../shared/errors.ts'
 import type { Environment } from '../../shared/formats/order.ts'
 import type { Login } from '../../shared/formats/receipt.ts'
-import type { DeploymentEvent } from '../../shared/wire/api.ts'
+import type { DeploymentEvent, SignedApproval } from '../../shared/wire/api.ts'
 import { received, type Deployment, type Ending } from '../activate/machine.ts'
 import { openDatabase, type Db } from '../../shared/database.ts'
 import { migrations } from './migrations.ts'
@@ -32,6 +32,8 @@ export type Begin = {
   fingerprint: string
   order: Buffer
   signatures: string[]
+  /** What people agreed to, as they signed it. */
+  approvals: SignedApproval[]
   /** Who brought it; null in the rows of older agents. */
   login: Login | null
 }
@@ -115,13 +117,14 @@ export class Journal implements Disposable {
     this.#db
       .prepare(
         `INSERT INTO deployments VALUES (@opId, @service, @seq, @action, @release, @prev, @environment, @slot, @began,
-         @bootId, @who, @fingerprint, @order, @signatures, @state, @life, NULL, @login)`,
+         @bootId, @who, @fingerprint, @order, @signatures, @state, @life, NULL, @login, @approvals)`,
       )
       .run({
         ...order,
         environment: JSON.stringify(order.environment),
         signatures: JSON.stringify(order.signatures),
         login: JSON.stringify(order.login),
+        approvals: JSON.stringify(order.approvals),
         state: received.state,
         life: JSON.stringify(received),
       })
@@ -179,6 +182,14 @@ export class Journal implements Disposable {
     return rows.map(entryOf)
   }
 
+  /** When the last order of all was accepted, by the clock of then; null before the first. */
+  lastBegan(): string | null {
+    const row = this.#db
+      .prepare<unknown[], { last: string | null }>('SELECT max(began) AS last FROM deployments')
+      .get()
+    return row?.last ?? null
+  }
+
   /** Newest first, below sequence number `before`. */
   history(service: string, before: number, limit: number): Entry[] {
     const rows = this.#db
@@ -217,6 +228,14 @@ export class Journal implements Disposable {
     return row ?? null
   }
 
+  receiptsAfter(number: number, limit: number): ReceiptRow[] {
+    return this.#db
+      .prepare<unknown[], ReceiptRow>(
+        'SELECT number, op_id AS opId, bytes, signature, digest FROM receipts WHERE number > ? ORDER BY number LIMIT ?',
+      )
+      .all(number, limit)
+  }
+
   lastReceipt(): ReceiptRow | null {
     const row = this.#db
       .prepare<unknown[], ReceiptRow>(
@@ -251,6 +270,7 @@ function entryOf(row: Row): Entry {
     bootId,
     order,
     signatures: JSON.parse(String(signatures)) as string[],
+    approvals: JSON.parse(String(row['approvals'])) as SignedApproval[],
     login: row['login'] === null ? null : (JSON.parse(String(row['login'])) as Login | null),
     life: JSON.parse(String(life)) as Deployment,
   } as Entry

@@ -18,4 +18,5 @@ export const migrations: readonly string[] = [
      signature TEXT NOT NULL, digest TEXT NOT NULL UNIQUE
    ) STRICT;`,
   'ALTER TABLE deployments ADD COLUMN login TEXT',
+  "ALTER TABLE deployments ADD COLUMN approvals TEXT NOT NULL DEFAULT '[]'",
 ]

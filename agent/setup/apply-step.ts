@@ -13,7 +13,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { sha256Hex } from '../../shared/documents/document.ts'
 import type { Step } from '../../shared/install/steps.ts'
-import { replaceFile } from '../store/durable.ts'
+import { replaceFile } from '../../shared/durable.ts'
 import { switchAgent } from './agent-version.ts'
 import { noteInstalled, readInstalled } from './installed.ts'
 import { link } from './link.ts'
@@ -124,12 +124,12 @@ function addLines({ path, mode, lines }: Of<'lines'>): Outcome {
 }
 
 /** As the agent's user, since the directory is its own and root follows nobody's links. */
-function trust({ host, root, signature }: Of<'trust'>): Outcome {
+function trust({ host, root, signatures }: Of<'trust'>): Outcome {
   const dir = mkdtempSync(join(tmpdir(), 'deployctl-trust-'))
   try {
     chmodSync(dir, 0o755)
     writeFileSync(join(dir, 'root.json'), root, { mode: 0o644 })
-    writeFileSync(join(dir, 'root.json.sig'), signature, { mode: 0o644 })
+    writeFileSync(join(dir, 'root.json.sig'), signatures, { mode: 0o644 })
     const program = ['/usr/lib/deployctl/current/bin/node', '/usr/lib/deployctl/current/dist/deploy-agent.js']
     const args = ['setup', '--dir', '/var/lib/deployctl', '--host', host, '--root', join(dir, 'root.json')]
     mustRun([...program, ...args], accountIds('deploy-agent'))

@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { installedParser, type Installed } from '../../shared/install/facts.ts'
-import { replaceFile } from '../store/durable.ts'
+import { replaceFile } from '../../shared/durable.ts'
 
 const file = '/etc/deployctl/installed.json'
 

@@ -1,11 +1,11 @@
 import { readFileSync } from 'node:fs'
-import { openRoot } from '../../shared/documents/trust.ts'
 import { DeployError } from '../../shared/errors.ts'
 import { parseFacts, type HostFacts } from '../../shared/install/facts.ts'
 import { hostPathsLookedAt, planHost, type Wanted } from '../../shared/install/plan-host.ts'
 import { planRemoval } from '../../shared/install/plan-removal.ts'
 import type { Step } from '../../shared/install/steps.ts'
 import { lookScript, readTemplates } from '../../shared/install/templates.ts'
+import { readRoot } from '../../shared/trust/roots.ts'
 import { runSystem } from './run.ts'
 
 /**
@@ -24,9 +24,7 @@ export const planInstall = (version: string): Step[] =>
 
 /** Makes this host part of a fleet. @param keys a file of public keys that may log in for pushes */
 export function planJoin(name: string, root: string, keys: string | undefined): Step[] {
-  const bytes = readFileSync(root)
-  const signature = readFileSync(`${root}.sig`, 'utf8')
-  const { fleet } = openRoot(bytes, [signature], new Date().toISOString())
+  const { root: opened, bytes, signatures } = readRoot(root)
   const facts = look()
   const version = facts.current?.replace('versions/', '')
   if (version === undefined)
@@ -37,7 +35,7 @@ export function planJoin(name: string, root: string, keys: string | undefined): 
       : readFileSync(keys, 'utf8')
           .split('\n')
           .filter((line) => /^[^#\s]/.test(line))
-  const trust = { name, fleet, root: bytes.toString(), signature }
+  const trust = { name, fleet: opened.fleet, root: bytes.toString(), signatures: signatures.join('') }
   return plan({ version, templates: readTemplates(), trust, loginKeys })
 }
 

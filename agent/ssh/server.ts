@@ -18,7 +18,9 @@ export type SshServerOptions = {
   /** Made when it is not there. */
   hostKeyFile: string
   /** Read for each login: one public key a line, without options. */
-  authorizedKeysFile: string
+  authorizedKeysFiles: readonly string[]
+  /** @param fingerprint of a key that may log in by those files */
+  isRevoked: (fingerprint: string) => boolean
   accept: Acceptor
 }
 
@@ -26,7 +28,8 @@ export type SshServerOptions = {
  * An SSH server for hosts without sshd: public keys only, and nothing but the subsystem. No shell, no
  * forwarding, no environment.
  */
-export function makeSshServer({ hostKeyFile, authorizedKeysFile, accept }: SshServerOptions): NetServer {
+export function makeSshServer(options: SshServerOptions): NetServer {
+  const { hostKeyFile } = options
   if (!existsSync(hostKeyFile)) {
     const { privateKey, publicKey } = generateKey('deployctl embedded ssh server')
     writeFileSync(`${hostKeyFile}.pub`, `${publicKey}\n`)
@@ -36,7 +39,7 @@ export function makeSshServer({ hostKeyFile, authorizedKeysFile, accept }: SshSe
     hostKeys: [readFileSync(hostKeyFile)],
     algorithms: sshAlgorithms as unknown as Algorithms,
   })
-  ssh.on('connection', (connection) => onConnection(connection, authorizedKeysFile, accept))
+  ssh.on('connection', (connection) => onConnection(connection, options))
   // ssh2 never sets TCP_NODELAY; without it each small answer waits for a round trip.
   const server = createServer({ noDelay: true }, (socket) => {
     const late = setTimeout(() => socket.destroy(), handshakeMs)
@@ -51,7 +54,7 @@ export function makeSshServer({ hostKeyFile, authorizedKeysFile, accept }: SshSe
 /** Ends the time limit of a connection's handshake; by socket, since ssh2 keeps its own objects. */
 const authenticated = new WeakMap<object, () => void>()
 
-function onConnection(connection: Connection, authorizedKeysFile: string, accept: Acceptor) {
+function onConnection(connection: Connection, options: SshServerOptions) {
   const id = randomUUID()
   let attempts = 0
   let auth = ''
@@ -59,7 +62,7 @@ function onConnection(connection: Connection, authorizedKeysFile: string, accept
   connection.on('authentication', (context) => {
     attempts += 1
     if (attempts > maxAttempts) return connection.end()
-    const fingerprint = authenticate(context, authorizedKeysFile)
+    const fingerprint = authenticate(context, options)
     if (fingerprint === null) return context.reject(['publickey'])
     auth = `publickey ${fingerprint}`
     return context.accept()
@@ -73,20 +76,21 @@ function onConnection(connection: Connection, authorizedKeysFile: string, accept
         if (name !== subsystem) return reject()
         const channel = acceptChannel()
         channel.on('error', () => channel.destroy())
-        accept(channel, { connection: id, user: subsystem, auth })
+        options.accept(channel, { connection: id, user: subsystem, auth })
       })
     })
   })
 }
 
 /** The key's fingerprint; null when it does not log in. */
-function authenticate(context: AuthContext, authorizedKeysFile: string): string | null {
+function authenticate(context: AuthContext, options: SshServerOptions): string | null {
   if (context.method !== 'publickey') return null
   const offered = context.key.data
-  const isAllowed = authorizedKeys(authorizedKeysFile).some(
-    (blob) => blob.length === offered.length && timingSafeEqual(blob, offered),
-  )
-  if (!isAllowed) return null
+  const { authorizedKeysFiles, isRevoked } = options
+  const isAllowed = authorizedKeysFiles
+    .flatMap(authorizedKeys)
+    .some((blob) => blob.length === offered.length && timingSafeEqual(blob, offered))
+  if (!isAllowed || isRevoked(fingerprintOf(offered))) return null
   // The first question is only whether this key may try.
   if (!context.signature || !context.blob) return fingerprintOf(offered)
   const key = ssh2.utils.parseKey(`${context.key.algo} ${offered.toString('base64')}`)

@@ -17,7 +17,8 @@ import {
 import { join } from 'node:path'
 import { DeployError } from '../../shared/errors.ts'
 import { applyDifference, type Frame } from '../../shared/wire/pack.ts'
-import { syncAll, syncPath } from './durable.ts'
+import { syncPath } from '../../shared/durable.ts'
+import { syncAll } from './durable.ts'
 
 /** What of a blob frame the store needs; the release frame is not its business. */
 export type BlobFrame = { header: Extract<Frame['header'], { blob: string }>; payload: Frame['payload'] }

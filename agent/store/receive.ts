@@ -8,7 +8,8 @@ import type { Blobs } from './blobs.ts'
 import type { Releases } from './releases.ts'
 import { checkSpace } from './space.ts'
 
-type Store = { host: Host; blobs: Blobs; releases: Releases }
+/** `now`: ISO instant, for keys that run out. */
+type Store = { host: Host; blobs: Blobs; releases: Releases; now: string }
 type Received = Pick<OpenedRelease, 'manifest' | 'digest'>
 
 /** A sender that says nothing for this long is gone. */
@@ -78,20 +79,17 @@ function prepare({ host, releases }: Store, { manifest }: Received, wanted: Map<
   checkSpace(host.dir, host.name, bytes + missing.length * bytesPerFile, missing.length + entries)
 }
 
-async function takeManifest(
-  { host, releases }: Store,
-  service: string,
-  { header, payload }: Frame,
-): Promise<Received> {
+async function takeManifest(store: Store, service: string, { header, payload }: Frame): Promise<Received> {
   if (!('release' in header))
     throw new DeployError('E_PACK_FORMAT', { why: 'it does not begin with a manifest' })
+  const { host, releases } = store
   const tooLarge = header.release > manifestLimits.bytes || header.length > manifestLimits.bytes
   if (tooLarge) throw new DeployError('E_PACK_FORMAT', { why: 'its manifest is too large' })
   const chunks: Uint8Array[] = []
   for await (const chunk of payload) chunks.push(chunk)
   const sent = Buffer.concat(chunks)
   const bytes = header.base === undefined ? sent : fromBase(releases, header.base, sent, header.release)
-  const opened = openRelease(bytes, header.signatures, host.root)
+  const opened = openRelease(bytes, header.signatures, host.roots.root, store.now)
   if (opened.manifest.service !== service)
     throw new DeployError('E_WRONG_SERVICE', {
       what: 'release',

@@ -13,7 +13,7 @@ import { readFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { Manifest } from '../../shared/formats/manifest.ts'
 import type { Blobs } from './blobs.ts'
-import { syncPath } from './durable.ts'
+import { replaceFile, syncPath } from '../../shared/durable.ts'
 import { asStoreError } from './space.ts'
 import { adaptTree, makeTree, removeTree } from './tree.ts'
 
@@ -49,9 +49,11 @@ export class Releases {
   /** Keeps a manifest whose signature the caller has verified. */
   save(digest: string, saved: SavedManifest): void {
     const file = join(this.#manifests, `${digest}.json`)
-    // An old release that comes again is a recent upload too.
-    if (existsSync(file)) utimesSync(file, new Date(), new Date())
-    else {
+    // An old release that comes again is a recent upload too, perhaps with other people's signatures.
+    if (existsSync(file)) {
+      replaceFile(`${file}.sig`, JSON.stringify(saved.signatures), 0o644)
+      utimesSync(file, new Date(), new Date())
+    } else {
       for (const [path, content] of [
         [`${file}.sig`, JSON.stringify(saved.signatures)],
         [`${file}.new`, saved.bytes],

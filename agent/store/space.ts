@@ -1,7 +1,7 @@
 import { existsSync, rmSync, statfsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { DeployError } from '../../shared/errors.ts'
-import { syncPath } from './durable.ts'
+import { syncPath } from '../../shared/durable.ts'
 
 /** Left free for the journal, logs and everybody else. */
 const reserveBytes = 32 * 1024 * 1024

@@ -1,12 +1,12 @@
 import { DeployError } from '../../shared/errors.ts'
 import type { Order, OrderHost } from '../../shared/formats/order.ts'
+import type { Root } from '../../shared/formats/root.ts'
 
 /** What the host knows when an order arrives. */
 export type OrderFacts = {
   host: string
-  fleet: string
-  epoch: number
-  /** The host's wall clock, ISO. */
+  root: Pick<Root, 'fleet' | 'epoch' | 'version'>
+  /** ISO instant. */
   now: string
   isFresh(service: string, challenge: string): boolean
 }
@@ -17,26 +17,26 @@ export const clockToleranceSeconds = 60
 /**
  * Whether a correctly signed order is for this host, this fleet and now; gives the host's own entry.
  * Sequence and previous release are checked by the journal, in the transaction that begins the deployment.
- * @throws DeployError E_WRONG_FLEET, E_WRONG_HOST, E_ORDER_EXPIRED, E_ORDER_CHALLENGE
+ * @throws DeployError E_WRONG_FLEET, E_ROOT_VERSION, E_WRONG_HOST, E_ORDER_EXPIRED, E_ORDER_CHALLENGE
  */
 export function acceptOrder(order: Order, facts: OrderFacts): OrderHost {
-  if (order.fleet !== facts.fleet || order.epoch !== facts.epoch)
+  const { host, root, now: clock } = facts
+  if (order.fleet !== root.fleet || order.epoch !== root.epoch)
     throw new DeployError('E_WRONG_FLEET', {
-      own: `${facts.fleet} epoch ${facts.epoch}`,
+      own: `${root.fleet} epoch ${root.epoch}`,
       other: `${order.fleet} epoch ${order.epoch}`,
       what: 'order',
     })
-  const entries = order.hosts.filter((host) => host.id === facts.host)
+  if (order.root !== root.version)
+    throw new DeployError('E_ROOT_VERSION', { given: order.root, own: root.version })
+  const entries = order.hosts.filter(({ id }) => id === host)
   const [entry] = entries
-  if (!entry || entries.length !== 1) throw new DeployError('E_WRONG_HOST', { own: facts.host })
-  const now = Date.parse(facts.now)
+  if (!entry || entries.length !== 1) throw new DeployError('E_WRONG_HOST', { own: host })
+  const now = Date.parse(clock)
   const toleranceMs = clockToleranceSeconds * 1000
-  if (now < Date.parse(order.notBefore) - toleranceMs || now > Date.parse(order.expires) + toleranceMs)
-    throw new DeployError('E_ORDER_EXPIRED', {
-      notBefore: order.notBefore,
-      expires: order.expires,
-      now: facts.now,
-    })
+  const { notBefore, expires } = order
+  if (now < Date.parse(notBefore) - toleranceMs || now > Date.parse(expires) + toleranceMs)
+    throw new DeployError('E_ORDER_EXPIRED', { notBefore, expires, now: clock })
   if (!facts.isFresh(order.service, entry.challenge)) throw new DeployError('E_ORDER_CHALLENGE')
   return entry
 }

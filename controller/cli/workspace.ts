@@ -37,7 +37,7 @@ export async function openWorkspace(parsed: Parsed, context: CliContext): Promis
   const project = await loadProject(context.cwd)
   const only = text(parsed, 'host')?.split(',').filter(Boolean) ?? []
   const target = resolveTarget(project.config, text(parsed, 'env'), only)
-  const fleet = await openFleet(context.configDir)
+  const fleet = openFleet(context.configDir)
   const history = openHistory(context)
   return { project, target, fleet, history, sessions: sessionOptions(parsed, context, fleet, history) }
 }
@@ -58,7 +58,7 @@ export function sessionOptions(
     env: context.env,
     asking: context.out.json ? {} : interactiveAsking(),
     hostKey: text(parsed, 'hostKey'),
-    fleet: fleet.root.fleet,
+    fleet,
     history,
   }
 }

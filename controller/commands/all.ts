@@ -1,5 +1,6 @@
 import type { Command } from '../cli/command.ts'
 import { buildCommand } from './build.ts'
+import { approveCommand } from './approve.ts'
 import { completionCommand } from './completion.ts'
 import { doctorCommand } from './doctor.ts'
 import { historyCommand } from './history.ts'
@@ -11,6 +12,7 @@ import { pushCommand } from './push.ts'
 import { rollbackCommand } from './rollback.ts'
 import { serviceCommand } from './service.ts'
 import { statusCommand } from './status.ts'
+import { trustCommand } from './trust.ts'
 import { verifyCommand } from './verify.ts'
 
 /** In the order in which one meets them; help shows them so. */
@@ -26,6 +28,8 @@ export const commands: readonly Command[] = [
   logsCommand,
   buildCommand,
   verifyCommand,
+  approveCommand,
+  trustCommand,
   doctorCommand,
   completionCommand,
 ]

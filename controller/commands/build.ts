@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import { text, type Command } from '../cli/command.ts'
 import { environmentFlag, keyFlag, openWorkspace } from '../cli/workspace.ts'
 import { saveRelease } from '../release/saved.ts'
-import { describeRelease, releaseFor } from './push.ts'
+import { describeRelease, releaseFor, statementFlag } from './push.ts'
 
 export const buildCommand: Command = {
   name: 'build',
@@ -11,6 +11,7 @@ export const buildCommand: Command = {
     environmentFlag,
     { flag: '-o, --output <dir>', summary: 'where to save it; .deployctl/VERSION when left out' },
     { flag: '--as <version>', summary: 'version instead of the one from git' },
+    statementFlag,
     keyFlag,
   ],
   examples: ['deployctl build', 'deployctl build -o /tmp/release && deployctl push --from /tmp/release'],

@@ -1,12 +1,15 @@
 import { text, type Command } from '../cli/command.ts'
 import { groupHosts } from '../cli/push-screen.ts'
 import { table } from '../cli/table.ts'
-import { environmentFlag, hostFlag, openWorkspace } from '../cli/workspace.ts'
+import { environmentFlag, hostFlag, hostKeyFlag, openWorkspace, type Workspace } from '../cli/workspace.ts'
 import { ago, duration } from '../cli/words.ts'
 import { DeployError } from '../../shared/errors.ts'
 import type { Login, Receipt } from '../../shared/formats/receipt.ts'
 import type { HostResult, Push } from '../history/history.ts'
-import { verifyHistory } from '../history/verify.ts'
+import { compareReceipts, readReceipts } from '../history/compare.ts'
+import { verifyHistory, type Checked } from '../history/verify.ts'
+import { openAll } from '../push/deploy.ts'
+import type { CliContext } from '../cli/context.ts'
 
 const defaultLimit = '10'
 
@@ -17,7 +20,9 @@ export const historyCommand: Command = {
     environmentFlag,
     hostFlag,
     { flag: '-n, --limit <count>', summary: 'how many orders', default: defaultLimit },
-    { flag: '--verify', summary: 'check every signature and the chain of receipts' },
+    { flag: '--verify', summary: 'check every signature and the chain of receipts, here and on the hosts' },
+    { flag: '--offline', summary: 'with --verify: only what is here' },
+    hostKeyFlag,
   ],
   examples: ['deployctl history', 'deployctl history --verify', 'deployctl history -n 50 --json'],
   async run(parsed, context) {
@@ -28,15 +33,18 @@ export const historyCommand: Command = {
     if (parsed.flags['verify'] === true) {
       const checked = verifyHistory(
         history,
-        fleet.root,
+        fleet,
         target.hosts.map(({ name }) => name),
         project.config.service,
       )
+      const isOffline = parsed.flags['offline'] === true
+      const unreached = isOffline ? null : await compareHosts(workspace, checked, out)
       for (const { what, why } of checked.broken) out.line(`✘ ${what}: ${why}`)
       for (const line of checked.notes) out.line(`  ${line}`)
       out.event({ type: 'verified', ...checked })
       if (checked.broken.length > 0)
         throw new DeployError('E_HISTORY_BROKEN', { count: checked.broken.length, total: checked.total })
+      if (unreached) throw unreached
       out.line(
         `${checked.orders} orders and ${checked.receipts} receipts: every signature is good, the chain is whole.`,
       )
@@ -70,12 +78,31 @@ export const historyCommand: Command = {
   },
 }
 
+/** Whether the hosts show what they showed before. Gives why one could not be asked. */
+async function compareHosts(
+  { history, target, sessions }: Workspace,
+  checked: Checked,
+  out: CliContext['out'],
+): Promise<DeployError | null> {
+  const { opened, failed } = await openAll({ sessions, target })
+  for (const session of opened) {
+    const host = session.target.name
+    const receipts = await readReceipts(session).finally(() => session.client.close())
+    const broken = compareReceipts(host, receipts, sessions.fleet.root.fleet, history)
+    checked.broken.push(...broken)
+    checked.total += receipts.length
+    if (broken.length === 0) out.line(`${host}: ${receipts.length} receipts, none missing, altered or forked`)
+  }
+  for (const { host, error } of failed) out.line(`${host} could not be compared: ${error.message}`)
+  return failed[0]?.error ?? null
+}
+
 /** From the receipt's own bytes, which were verified when they were recorded. */
 const loginOf = (receipt: HostResult['receipt']): Login | null =>
   receipt ? ((JSON.parse(receipt.bytes.toString()) as Receipt).login ?? null) : null
 
 function rowOf(push: Push, results: HostResult[]): string[] {
-  const version = push.dirty ? `${push.version} *` : push.version
+  const version = push.provenance?.dirty ? `${push.version} *` : push.version
   const total = results.reduce(
     (most, { steps }) =>
       Math.max(

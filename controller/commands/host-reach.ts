@@ -8,7 +8,7 @@ import { openSession } from '../push/session.ts'
 
 /** Connects as a push does, says who answers, and remembers its receipt key when it is new. */
 export async function reach(target: HostTarget, parsed: Parsed, context: CliContext): Promise<void> {
-  const fleet = await openFleet(context.configDir)
+  const fleet = openFleet(context.configDir)
   using history = openHistory(context)
   const { client, hello } = await openSession(target, sessionOptions(parsed, context, fleet, history))
   client.close()

@@ -103,7 +103,7 @@ async function openSetting(
   service: string | undefined,
   needsAgent = true,
 ): Promise<Setting> {
-  const fleet = await openFleet(context.configDir)
+  const fleet = openFleet(context.configDir)
   using history = openHistory(context)
   const shell = await openShell(target, sessionOptions(parsed, context, fleet, history), context)
   try {
@@ -131,7 +131,7 @@ async function bring(
   registration: ReturnType<typeof registrationOf> | null,
 ): Promise<boolean> {
   const { name } = target
-  const fleet = await openFleet(context.configDir)
+  const fleet = openFleet(context.configDir)
   using history = openHistory(context)
   const sessions = sessionOptions(parsed, context, fleet, history)
   const named = text(parsed, 'loginKey')?.split(',') ?? []
@@ -139,8 +139,13 @@ async function bring(
   const keys = isNew ? await loginKeys(named, target, sessions, facts.logins) : []
   const templates = readTemplates()
   const version = agent?.id ?? 'none'
-  const [signature = ''] = fleet.signatures
-  const trust = { name, fleet: fleet.root.fleet, root: fleet.bytes.toString(), signature }
+  const { bytes, signatures } = fleet.current
+  const trust = {
+    name,
+    fleet: fleet.root.fleet,
+    root: bytes.toString(),
+    signatures: signatures.join(''),
+  }
   const host = planHost(facts, { version, templates, trust, loginKeys: keys })
   const known = facts.services.filter(({ service }) => service !== registration?.service)
   const services = [...known, ...(registration ? [registration] : [])].map((one) =>

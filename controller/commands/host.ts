@@ -124,7 +124,7 @@ async function trust(parsed: Parsed, context: CliContext, name: string) {
 async function forget(target: HostTarget, context: CliContext) {
   const { settings } = await resolveTransport(target, context)
   await forgetHostKey(ownKnownHosts(context.configDir), settings.host, settings.port)
-  const fleet = await openFleet(context.configDir)
+  const fleet = openFleet(context.configDir)
   using history = openHistory(context)
   history.unpinHost(fleet.root.fleet, target.name)
 }

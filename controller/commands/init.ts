@@ -1,4 +1,4 @@
-import { access, readFile, writeFile } from 'node:fs/promises'
+import { access, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { DeployError } from '../../shared/errors.ts'
 import { fingerprintOf, publicKeyBlob } from '../../shared/sshsig/public-key.ts'
@@ -6,7 +6,7 @@ import type { Command } from '../cli/command.ts'
 import { keyFlag, keyOptions } from '../cli/workspace.ts'
 import { detectProject, starterConfig } from '../config/starter.ts'
 import { configName, parseConfig } from '../config/load.ts'
-import { createFleet, openFleet } from '../identity/fleet.ts'
+import { createFleet, hasFleet, openFleet } from '../identity/fleet.ts'
 
 export const initCommand: Command = {
   name: 'init',
@@ -20,7 +20,7 @@ export const initCommand: Command = {
       () => true,
       () => false,
     )
-    if (isThere && (await hasFleet(configDir))) throw new DeployError('E_CONFIG_EXISTS', { file })
+    if (isThere && hasFleet(configDir)) throw new DeployError('E_CONFIG_EXISTS', { file })
     if (!isThere) {
       const found = await detectProject(cwd)
       const text = starterConfig(found)
@@ -28,8 +28,8 @@ export const initCommand: Command = {
       await writeFile(file, text, { flag: 'wx' })
       out.line(`wrote ${configName}: ${found.kind}`)
     }
-    if (await hasFleet(configDir)) {
-      const { root } = await openFleet(configDir)
+    if (hasFleet(configDir)) {
+      const { root } = openFleet(configDir)
       const keys = root.keys.map(({ owner, key }) => `${owner} ${fingerprintOf(publicKeyBlob(key))}`)
       out.line(`fleet ${root.fleet.slice(0, 8)} is yours already; it trusts ${keys.join(', ')}`)
     } else {
@@ -46,13 +46,7 @@ export const initCommand: Command = {
       type: 'initialised',
       file,
       configDir,
-      root: await readFile(join(configDir, 'root.json'), 'utf8'),
+      root: openFleet(configDir).current.bytes.toString(),
     })
   },
 }
-
-const hasFleet = (configDir: string): Promise<boolean> =>
-  access(join(configDir, 'root.json')).then(
-    () => true,
-    () => false,
-  )

@@ -7,7 +7,9 @@ import { Bases } from '../push/bases.ts'
 import { openAll } from '../push/deploy.ts'
 import { readState } from '../push/session.ts'
 import { fetchBase, findBase, uploadSize } from '../push/upload.ts'
-import { describeRelease, releaseFor } from './push.ts'
+import { demandsOf } from '../../shared/trust/scope.decide.ts'
+import { describeProvenance } from './approve.ts'
+import { describeRelease, releaseFor, statementFlag } from './push.ts'
 
 export const planCommand: Command = {
   name: 'plan',
@@ -16,6 +18,7 @@ export const planCommand: Command = {
     environmentFlag,
     hostFlag,
     { flag: '--from <dir>', summary: 'a release that `deployctl build` saved' },
+    statementFlag,
     keyFlag,
     hostKeyFlag,
   ],
@@ -28,6 +31,7 @@ export const planCommand: Command = {
     const release = await releaseFor(parsed, context, workspace)
     const { service } = release.manifest
     out.line(`${describeRelease(release)}  → ${target.environment.name}`)
+    for (const line of describeProvenance(release.manifest.provenance)) out.line(`  ${line}`)
     const environment = sha256Hex(encodeDocument(target.environment))
     const bases = new Bases(cacheDir, service)
     const { opened, failed } = await openAll(workspace)
@@ -48,12 +52,18 @@ export const planCommand: Command = {
         out.line(`  ${session.target.name}  runs ${state.version ?? 'nothing'}`)
         out.line(`    ${plan.strategy === 'none' ? 'nothing to do' : plan.strategy}, sends ${bytes(upload)}`)
         for (const reason of plan.reasons) out.line(`    · ${reason}`)
+        const { people, cleanCommit } = demandsOf(fleet.root, service, session.target.name)
+        if (people > 1) out.line(`    · ${people} people must agree`)
+        if (cleanCommit) out.line('    · only a release of a clean commit is taken')
         out.event({
           type: 'plan',
           host: session.target.name,
           active: state.active,
           version: state.version,
           sends: upload,
+          provenance: release.manifest.provenance,
+          people,
+          cleanCommit,
           ...plan,
         })
       }

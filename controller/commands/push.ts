@@ -1,6 +1,6 @@
 import { DeployError } from '../../shared/errors.ts'
 import { askYes, isInteractive } from '../cli/ask.ts'
-import { text, type Command, type Parsed } from '../cli/command.ts'
+import { text, type Command, type Flag, type Parsed } from '../cli/command.ts'
 import type { CliContext } from '../cli/context.ts'
 import { pushScreen } from '../cli/push-screen.ts'
 import {
@@ -17,8 +17,10 @@ import { openAll } from '../push/deploy.ts'
 import { push } from '../push/push.ts'
 import { buildRelease, type Release } from '../release/build.ts'
 import { openSaved, readSavedContent } from '../release/saved.ts'
+import { readStatement } from '../release/statement.ts'
 import type { Signer } from '../../shared/sshsig/signer.ts'
 import { version } from '../../shared/version.ts'
+import { readApproved, requestFile, writeApprovalRequest } from './push-approval.ts'
 
 /** A release from the project's directory, or one that `deployctl build` saved. */
 export async function releaseFor(
@@ -40,6 +42,7 @@ export async function releaseFor(
     return { ...opened, contents: await readSavedContent(saved, opened, true) }
   }
   const given = text(parsed, 'as')
+  const statement = text(parsed, 'statement')
   return buildRelease(project, {
     fleet: fleet.root.fleet,
     signer: signer ?? (await signerFor(parsed, context)),
@@ -47,7 +50,13 @@ export async function releaseFor(
     builder: `deployctl/${version}`,
     onOutput: (output) => context.out.note(output.trimEnd()),
     ...(given !== undefined && { version: given }),
+    ...(statement !== undefined && { statement: await readStatement(statement) }),
   })
+}
+
+export const statementFlag: Flag = {
+  flag: '--statement <file>',
+  summary: 'an in-toto statement about the build (SLSA provenance), named in the release by its digest',
 }
 
 export function describeRelease({ manifest, digest }: Release): string {
@@ -78,6 +87,13 @@ export const pushCommand: Command = {
     hostFlag,
     { flag: '--from <dir>', summary: 'push a release that `deployctl build` saved' },
     { flag: '--as <version>', summary: 'version instead of the one from git' },
+    statementFlag,
+    {
+      flag: '--request [file]',
+      summary: 'upload only, and write a file in which others agree (deployctl approve)',
+    },
+    { flag: '--approved <file>', summary: 'push what others agreed to in that file' },
+    { flag: '--hours <count>', summary: 'with --request: for how long the agreement is good', default: '24' },
     { flag: '-m, --reason <text>', summary: 'why, for the history' },
     { flag: '--strategy <name>', summary: 'auto or restart', default: 'auto' },
     { flag: '--stage', summary: 'upload only; nothing is switched' },
@@ -89,15 +105,17 @@ export const pushCommand: Command = {
     'deployctl push',
     'deployctl push -e staging -m "new checkout"',
     'deployctl push --from .deployctl/v1.2',
+    'deployctl push --request && deployctl push --approved .deployctl/shop-v1.2.request.json',
   ],
   async run(parsed, context) {
     const strategy = text(parsed, 'strategy')
     if (strategy !== 'auto' && strategy !== 'restart')
       throw new DeployError('E_USAGE', { detail: `--strategy is auto or restart, not "${strategy}".` })
     const workspace = await openWorkspace(parsed, context)
+    const asking = requestFile(parsed, workspace)
     const { out } = context
     using history = workspace.history
-    const { target, fleet, sessions } = workspace
+    const { target, sessions } = workspace
     if (target.hosts.length === 0)
       throw new DeployError('E_NO_HOSTS', { environment: target.environment.name })
     const signer = await signerFor(parsed, context)
@@ -110,6 +128,7 @@ export const pushCommand: Command = {
     })
     const { version: name, provenance } = release.manifest
     await askProtected(parsed, workspace, `Push ${name}`, provenance.dirty)
+    const approved = await readApproved(parsed, release, workspace)
     out.line(`${describeRelease(release)}  → ${target.environment.name}`)
     out.event({
       type: 'release',
@@ -128,13 +147,14 @@ export const pushCommand: Command = {
       sessions,
       opening,
       signer,
-      root: fleet.root,
+      approvals: approved,
       cacheDir: context.cacheDir,
       strategy,
       reason: text(parsed, 'reason') ?? '',
-      stageOnly: parsed.flags['stage'] === true,
+      stageOnly: parsed.flags['stage'] === true || asking !== null,
       emit: screen.emit,
     }).finally(() => screen.end())
     if (outcome.error) throw outcome.error
+    if (asking !== null) await writeApprovalRequest(asking, release, parsed, workspace, context)
   },
 }

@@ -1,4 +1,8 @@
+import { releaseSigners } from '../../shared/documents/release.ts'
 import { DeployError } from '../../shared/errors.ts'
+import { namespaces } from '../../shared/formats/namespaces.ts'
+import type { Root } from '../../shared/formats/root.ts'
+import type { Signer } from '../../shared/sshsig/signer.ts'
 import { text, type Command } from '../cli/command.ts'
 import { pushScreen } from '../cli/push-screen.ts'
 import {
@@ -16,7 +20,7 @@ import { carryOut, openAll } from '../push/deploy.ts'
 import type { HostReport } from '../push/events.ts'
 import { outcomeOf } from '../push/outcome.decide.ts'
 import { readState, type Session } from '../push/session.ts'
-import { fetchBase, findBase } from '../push/upload.ts'
+import { fetchBase, findBase, type Base } from '../push/upload.ts'
 import { askProtected } from './push.ts'
 
 export const rollbackCommand: Command = {
@@ -35,7 +39,7 @@ export const rollbackCommand: Command = {
   async run(parsed, context) {
     const workspace = await openWorkspace(parsed, context)
     using history = workspace.history
-    const { target, fleet, sessions, project } = workspace
+    const { target, sessions, project } = workspace
     const { service } = project.config
     if (target.hosts.length === 0)
       throw new DeployError('E_NO_HOSTS', { environment: target.environment.name })
@@ -45,7 +49,14 @@ export const rollbackCommand: Command = {
       context.out,
       target.hosts.map(({ name }) => name),
     )
-    const options: DeployOptions = { sessions, root: fleet.root, signer, history, target, emit: screen.emit }
+    const options: DeployOptions = {
+      sessions,
+      signer,
+      history,
+      target,
+      approvals: [],
+      emit: screen.emit,
+    }
     const { opened, failed } = await openAll(options)
     try {
       const [unreachable] = failed
@@ -54,12 +65,11 @@ export const rollbackCommand: Command = {
       const groups = await groupByRelease(opened, service, wanted, workspace)
       const reports: HostReport[] = []
       for (const [release, ready] of groups) {
-        const found = await describe(ready, release, workspace)
+        const found = await describe(ready, release, workspace, signer)
         const what = {
           action: 'rollback' as const,
           service,
           release,
-          dirty: false,
           strategy: 'auto' as const,
           ...found,
         }
@@ -122,9 +132,33 @@ function findRelease(
   return only
 }
 
-async function describe([first]: readonly Ready[], release: string, { fleet, history }: Workspace) {
+async function describe(
+  [first]: readonly Ready[],
+  release: string,
+  { fleet, history, project }: Workspace,
+  signer: Signer,
+) {
+  const { service } = project.config
   const known = findBase(history, release)
-  const base = known ?? (first ? await fetchBase(first.session, release, fleet.root) : null)
-  if (!base) return { version: short(release), commit: null }
-  return { version: base.manifest.version, commit: base.manifest.provenance.commit }
+  if (!known) {
+    const base = first ? await fetchBase(first.session, release, fleet.root) : null
+    if (!base) return { version: short(release), provenance: null, releaseSignatures: [] }
+    return { ...toldOf(base), releaseSignatures: [] }
+  }
+  const kept = history.manifest(release)?.signatures ?? []
+  // Who signed it may have left since: then whoever goes back vouches for it, from this side's own record.
+  const releaseSignatures = isVouchedFor(known.bytes, kept, fleet.root, service)
+    ? kept
+    : [await signer.sign(namespaces.release, known.bytes)]
+  return { ...toldOf(known), releaseSignatures }
+}
+
+const toldOf = ({ manifest: { version, provenance } }: Base) => ({ version, provenance })
+
+function isVouchedFor(bytes: Buffer, signatures: readonly string[], root: Root, service: string): boolean {
+  try {
+    return releaseSigners(bytes, signatures, root, service, new Date().toISOString()).length > 0
+  } catch {
+    return false
+  }
 }

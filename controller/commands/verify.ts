@@ -12,7 +12,7 @@ export const verifyCommand: Command = {
     'ssh-keygen -Y verify -f allowed_signers -I NAME -n deployctl-release-v1 -s release.json.sig < release.json',
   ],
   async run({ args: [dir = ''] }, { configDir, out }) {
-    const { root } = await openFleet(configDir)
+    const { root } = openFleet(configDir)
     const opened = await openSaved(dir, root)
     const contents = await readSavedContent(dir, opened, false)
     const { manifest, digest, signers } = opened

@@ -1,4 +1,6 @@
+import type { Provenance } from '../../shared/formats/manifest.ts'
 import type { Receipt } from '../../shared/formats/receipt.ts'
+import type { SignedApproval } from '../../shared/wire/api.ts'
 import { openDatabase, type Db } from '../../shared/database.ts'
 import { migrations } from './migrations.ts'
 
@@ -11,8 +13,9 @@ export type Push = {
   environment: string
   release: string
   version: string
-  commit: string | null
-  dirty: boolean
+  /** Of what the release was made; null where that is not known. */
+  provenance: Provenance | null
+  approvals: readonly SignedApproval[]
   signer: string
   fingerprint: string
   reason: string
@@ -54,9 +57,16 @@ export class History implements Disposable {
     this.#db
       .prepare(
         `INSERT INTO pushes VALUES (@opId, @at, @action, @service, @environment, @release, @version, @commit,
-         @dirty, @signer, @fingerprint, @reason, @order, @orderSignatures)`,
+         @dirty, @signer, @fingerprint, @reason, @order, @orderSignatures, @provenance, @approvals)`,
       )
-      .run({ ...push, dirty: Number(push.dirty), orderSignatures: JSON.stringify(push.orderSignatures) })
+      .run({
+        ...push,
+        commit: push.provenance?.commit ?? null,
+        dirty: Number(push.provenance?.dirty ?? false),
+        orderSignatures: JSON.stringify(push.orderSignatures),
+        provenance: push.provenance && JSON.stringify(push.provenance),
+        approvals: JSON.stringify(push.approvals),
+      })
   }
 
   /** A later answer of the same host (a receipt after an unknown end) replaces the earlier one. */
@@ -134,8 +144,30 @@ export class History implements Disposable {
     return row?.receipt_key ?? null
   }
 
+  /** The digest of a host's receipt as it was first seen here; remembered when it is new. */
+  witness(fleet: string, host: string, number: number, digest: string): string {
+    this.#db.prepare('INSERT OR IGNORE INTO witnessed VALUES (?, ?, ?, ?)').run(fleet, host, number, digest)
+    const row = this.#db
+      .prepare<unknown[], { digest: string }>(
+        'SELECT digest FROM witnessed WHERE fleet = ? AND host = ? AND number = ?',
+      )
+      .get(fleet, host, number)
+    return row?.digest ?? digest
+  }
+
+  /** How many of a host's receipts were seen. */
+  lastWitnessed(fleet: string, host: string): number {
+    const row = this.#db
+      .prepare<unknown[], { last: number | null }>(
+        'SELECT max(number) AS last FROM witnessed WHERE fleet = ? AND host = ?',
+      )
+      .get(fleet, host)
+    return row?.last ?? 0
+  }
+
   unpinHost(fleet: string, name: string): void {
     this.#db.prepare('DELETE FROM hosts WHERE fleet = ? AND name = ?').run(fleet, name)
+    this.#db.prepare('DELETE FROM witnessed WHERE fleet = ? AND host = ?').run(fleet, name)
   }
 
   /** Manifests seen before, kept as bases for sending the next one as a difference. */
@@ -163,8 +195,10 @@ export class History implements Disposable {
 function pushOf(row: PushRow): Push {
   const {
     op_id: opId,
-    commit_id: commit,
-    dirty,
+    commit_id: _commit,
+    dirty: _dirty,
+    provenance,
+    approvals,
     order_bytes: order,
     order_signatures: signatures,
     ...rest
@@ -172,11 +206,11 @@ function pushOf(row: PushRow): Push {
   return {
     ...rest,
     opId,
-    commit,
-    dirty: dirty === 1,
+    provenance: provenance === null ? null : (JSON.parse(String(provenance)) as Provenance),
+    approvals: JSON.parse(String(approvals)) as SignedApproval[],
     order,
     orderSignatures: JSON.parse(String(signatures)) as string[],
-  } as Push
+  } as unknown as Push
 }
 
 function resultOf(row: PushRow): HostResult {

@@ -22,4 +22,10 @@ export const migrations: readonly string[] = [
      host TEXT NOT NULL, service TEXT NOT NULL, release TEXT NOT NULL, PRIMARY KEY (host, service)
    ) STRICT;
    CREATE TABLE manifests (digest TEXT PRIMARY KEY, bytes BLOB NOT NULL, signatures TEXT NOT NULL) STRICT;`,
+  `ALTER TABLE pushes ADD COLUMN provenance TEXT;
+   ALTER TABLE pushes ADD COLUMN approvals TEXT NOT NULL DEFAULT '[]';
+   CREATE TABLE witnessed (
+     fleet TEXT NOT NULL, host TEXT NOT NULL, number INTEGER NOT NULL, digest TEXT NOT NULL,
+     PRIMARY KEY (fleet, host, number)
+   ) STRICT;`,
 ]

@@ -1,7 +1,11 @@
-import { signersOf } from '../../shared/documents/trust.ts'
-import { sha256Hex } from '../../shared/documents/document.ts'
+import { parseDocument, sha256Hex } from '../../shared/documents/document.ts'
 import { asDeployError } from '../../shared/errors.ts'
-import type { Root } from '../../shared/formats/root.ts'
+import { namespaces } from '../../shared/formats/namespaces.ts'
+import { Order, orderLimits } from '../../shared/formats/order.ts'
+import { parserOf } from '../../shared/schema.ts'
+import { inRole, needPeople, whoSigned } from '../../shared/trust/signers.ts'
+import type { Fleet } from '../identity/fleet.ts'
+import type { Broken } from './compare.ts'
 import { checkAnswers, openReceipt } from '../push/receipt.ts'
 import type { History, HostResult, Push } from './history.ts'
 
@@ -9,7 +13,7 @@ export type Checked = {
   orders: number
   receipts: number
   total: number
-  broken: { what: string; why: string }[]
+  broken: Broken[]
   /** What is no proof of anything, but worth knowing. */
   notes: string[]
 }
@@ -22,7 +26,7 @@ const allOrders = 100_000
  */
 export function verifyHistory(
   history: History,
-  root: Root,
+  fleet: Fleet,
   hosts: readonly string[],
   service: string,
 ): Checked {
@@ -39,10 +43,10 @@ export function verifyHistory(
   for (const push of history.pushes(service, null, allOrders)) {
     orders.set(push.opId, push)
     checked.orders += 1
-    attempt(`order ${push.opId}`, () => void signersOf('order', push.order, push.orderSignatures, root))
+    attempt(`order ${push.opId}`, () => checkOrder(push, fleet))
   }
   for (const host of hosts) {
-    const pinned = history.pinnedKey(root.fleet, host)
+    const pinned = history.pinnedKey(fleet.root.fleet, host)
     const receipts = history.receiptsOf(host)
     for (const result of receipts) {
       const { receipt, opId } = result
@@ -57,6 +61,20 @@ export function verifyHistory(
     checkChain(host, receipts, checked)
   }
   return checked
+}
+
+const orderParser = parserOf(Order)
+
+/** By the root that counted when it was signed: who has left since was right then. */
+function checkOrder({ order: bytes, orderSignatures }: Push, fleet: Fleet) {
+  // The signature first, whoever made it: nothing is read of what was changed.
+  whoSigned(namespaces.order, bytes, orderSignatures, fleet.root)
+  const order = parseDocument(orderParser, bytes, 'order', orderLimits)
+  const root = fleet.version(order.root) ?? fleet.root
+  const signed = whoSigned(namespaces.order, bytes, orderSignatures, root)
+  const able = ['order', 'schedule'] as const
+  if (able.every((role) => inRole(signed.by, role, order.notBefore).length === 0))
+    needPeople(signed, 'order', root, order.notBefore, 'order')
 }
 
 function checkChain(host: string, results: readonly HostResult[], { broken, notes }: Checked) {

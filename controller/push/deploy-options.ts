@@ -1,6 +1,7 @@
-import type { Root } from '../../shared/formats/root.ts'
+import type { Provenance } from '../../shared/formats/manifest.ts'
+import type { Order } from '../../shared/formats/order.ts'
 import type { Signer } from '../../shared/sshsig/signer.ts'
-import type { ServiceState } from '../../shared/wire/api.ts'
+import type { ServiceState, SignedApproval } from '../../shared/wire/api.ts'
 import type { Target } from '../config/target.ts'
 import type { History } from '../history/history.ts'
 import type { Emit } from './events.ts'
@@ -11,9 +12,23 @@ export type Ready = { session: Session; state: ServiceState; beganMs: number }
 
 export type DeployOptions = {
   sessions: SessionOptions
-  root: Root
   signer: Signer
   history: History
   target: Target
   emit: Emit
+  /** What people agreed to, to be brought along. */
+  approvals: readonly SignedApproval[]
+}
+
+/** What an order is about. */
+export type What = {
+  action: Order['action']
+  service: string
+  release: string
+  version: string
+  strategy: Order['strategy']
+  reason: string
+  provenance: Provenance | null
+  /** Of the release, as they are known here. */
+  releaseSignatures: readonly string[]
 }

@@ -4,26 +4,17 @@ import { encodeDocument, sha256Hex } from '../../shared/documents/document.ts'
 import { DeployError, asDeployError, isErrorCode } from '../../shared/errors.ts'
 import { namespaces } from '../../shared/formats/namespaces.ts'
 import type { Order } from '../../shared/formats/order.ts'
+import { checkRootTime } from '../../shared/trust/root.ts'
 import type { HostTarget } from '../config/target.ts'
 import type { History } from '../history/history.ts'
-import type { DeployOptions, Ready } from './deploy-options.ts'
+import { checkAuthority } from './authority.ts'
+import type { DeployOptions, Ready, What } from './deploy-options.ts'
 import type { HostReport } from './events.ts'
 import { follow, type SignedOrder } from './follow.ts'
 import type { OpenedReceipt } from './receipt.ts'
-import { openSession, type Session } from './session.ts'
+import { agreeOnRoot, openSession, type Session } from './session.ts'
 
 const orderMinutes = 5
-
-export type What = {
-  action: Order['action']
-  service: string
-  release: string
-  version: string
-  commit: string | null
-  dirty: boolean
-  strategy: Order['strategy']
-  reason: string
-}
 
 export const blankReport = (host: string): HostReport => ({
   host,
@@ -55,6 +46,9 @@ export async function openAll({
     }
   }
   await Promise.all(target.hosts.map((host) => limit(() => open(host))))
+  // One of them may have known a newer root than those that were asked before it.
+  const behind = opened.filter(({ hello }) => hello.root.version < sessions.fleet.root.version)
+  await Promise.all(behind.map((session) => agreeOnRoot(session, sessions.fleet)))
   return { opened, failed }
 }
 
@@ -68,6 +62,7 @@ export async function carryOut(
   options: DeployOptions,
 ): Promise<HostReport[]> {
   const { history, target, signer } = options
+  checkAuthority(ready, what, options, environmentOf(options))
   const order = await makeOrder(ready, what, options)
   history.recordPush({
     opId: order.opId,
@@ -77,9 +72,9 @@ export async function carryOut(
     environment: target.environment.name,
     release: what.release,
     version: what.version,
-    commit: what.commit,
-    dirty: what.dirty,
-    signer: options.root.keys.find(({ key }) => key === signer.publicKey)?.owner ?? '?',
+    provenance: what.provenance,
+    approvals: options.approvals,
+    signer: options.sessions.fleet.root.keys.find(({ key }) => key === signer.publicKey)?.owner ?? '?',
     fingerprint: signer.fingerprint,
     reason: what.reason,
     order: order.bytes,
@@ -89,21 +84,27 @@ export async function carryOut(
   return Promise.all(ready.map((one) => limit(() => carryOutOn(one, order, options))))
 }
 
-async function makeOrder(
-  ready: readonly Ready[],
-  what: What,
-  { root, signer, target }: DeployOptions,
-): Promise<SignedOrder> {
+/** As orders and approvals name it. */
+export const environmentOf = ({ target: { environment } }: Pick<DeployOptions, 'target'>) => ({
+  name: environment.name,
+  digest: sha256Hex(encodeDocument(environment)),
+})
+
+async function makeOrder(ready: readonly Ready[], what: What, options: DeployOptions): Promise<SignedOrder> {
+  const { sessions, signer, target, approvals } = options
+  const { root } = sessions.fleet
   const now = Date.now()
+  checkRootTime(root, new Date(now).toISOString())
   const order: Order = {
     spec: 'deployctl/order/v1',
     fleet: root.fleet,
     epoch: root.epoch,
+    root: root.version,
     opId: randomBytes(16).toString('hex'),
     action: what.action,
     service: what.service,
     release: what.release,
-    environment: { name: target.environment.name, digest: sha256Hex(encodeDocument(target.environment)) },
+    environment: environmentOf(options),
     strategy: what.strategy,
     confirmSeconds: target.confirmSeconds,
     notBefore: new Date(now).toISOString(),
@@ -118,7 +119,8 @@ async function makeOrder(
   }
   const bytes = encodeDocument(order)
   const signatures = [await signer.sign(namespaces.order, bytes)]
-  return { opId: order.opId, at: order.notBefore, bytes, signatures }
+  const release = what.releaseSignatures
+  return { opId: order.opId, at: order.notBefore, bytes, signatures, release, approvals }
 }
 
 async function carryOutOn(ready: Ready, order: SignedOrder, options: DeployOptions): Promise<HostReport> {

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { DeployError, asDeployError } from '../../shared/errors.ts'
 import { parserOf } from '../../shared/schema.ts'
-import { DeploymentEvent } from '../../shared/wire/api.ts'
+import { DeploymentEvent, type SignedApproval } from '../../shared/wire/api.ts'
 import type { HostTarget } from '../config/target.ts'
 import type { ChannelClient } from '../transport/channel-client.ts'
 import type { DeployOptions, Ready } from './deploy-options.ts'
@@ -14,7 +14,14 @@ const reconnectMs = 500
 /** The connection broke; what the order came to can be asked for again. */
 const cutCodes = new Set(['E_CONNECTION_LOST', 'E_SSH_CONNECT', 'E_SSH_SUBSYSTEM'])
 
-export type SignedOrder = { opId: string; at: string; bytes: Buffer; signatures: string[] }
+export type SignedOrder = {
+  opId: string
+  at: string
+  bytes: Buffer
+  signatures: string[]
+  release: readonly string[]
+  approvals: readonly SignedApproval[]
+}
 
 /**
  * Sends an order and sees it through to its receipt: reads the events, confirms, and takes a cut
@@ -32,6 +39,8 @@ export async function follow(
     order: order.bytes.toString(),
     signatures: order.signatures,
     environment: options.target.environment,
+    ...(order.release.length > 0 && { release: order.release }),
+    approvals: order.approvals,
   })
   let last = 0
   const reopened: ChannelClient[] = []
@@ -88,7 +97,7 @@ async function onEvent(
     }
   }
   if (type !== 'receipt') return null
-  const pinned = history.pinnedKey(sessions.fleet, target.name)
+  const pinned = history.pinnedKey(sessions.fleet.root.fleet, target.name)
   const receipt = openReceipt(String(data['receipt']), String(data['signature']), target.name, pinned)
   checkAnswers(receipt, order.opId, order.bytes)
   return receipt

@@ -118,15 +118,14 @@ async function order(
     report({ ...blankReport(one.session.target.name), result: 'unchanged', reasons, sent, received, ms })
   }
   if (todo.length > 0) {
-    const { commit, dirty } = provenance
     const { strategy, reason } = options
     const what = {
       action: 'deploy' as const,
       service,
       release: release.digest,
       version,
-      commit,
-      dirty,
+      provenance,
+      releaseSignatures: release.signatures,
       strategy,
       reason,
     }

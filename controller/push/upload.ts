@@ -41,7 +41,7 @@ const manifestParser = parserOf(
   Strict({ manifest: Type.String({ maxLength: manifestLimits.bytes }), signatures: Signatures }),
 )
 
-/** The same from the host itself; null when it has nothing, or has pruned it. */
+/** The same from the host itself; null when it has pruned it, or nobody whom the root names vouches for it. */
 export async function fetchBase(
   { client }: Session,
   digest: string | null,
@@ -54,7 +54,13 @@ export async function fetchBase(
   })
   if (!answer) return null
   const bytes = Buffer.from(answer.manifest)
-  return { digest, bytes, manifest: openRelease(bytes, answer.signatures, root).manifest }
+  try {
+    const opened = openRelease(bytes, answer.signatures, root, new Date().toISOString())
+    return opened.digest === digest ? { digest, bytes, manifest: opened.manifest } : null
+  } catch (error) {
+    if (error instanceof DeployError && error.code === 'E_SIGNER_UNKNOWN') return null
+    throw error
+  }
 }
 
 /**

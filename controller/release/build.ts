@@ -5,7 +5,7 @@ import { sortBytewise } from '../../shared/documents/bytewise.ts'
 import { encodeDocument, sha256Hex } from '../../shared/documents/document.ts'
 import { checkManifestPaths } from '../../shared/documents/path-rules.ts'
 import { DeployError } from '../../shared/errors.ts'
-import type { FileEntry, Manifest } from '../../shared/formats/manifest.ts'
+import type { FileEntry, Manifest, Provenance } from '../../shared/formats/manifest.ts'
 import { namespaces } from '../../shared/formats/namespaces.ts'
 import type { Signer } from '../../shared/sshsig/signer.ts'
 import type { Project } from '../config/load.ts'
@@ -35,6 +35,8 @@ export type BuildOptions = {
   builder: string
   /** Instead of git's. */
   version?: string
+  /** What somebody else says of the build. */
+  statement?: Provenance['statement']
   onOutput?: (text: string) => void
 }
 
@@ -77,7 +79,7 @@ async function assemble(
   root: string,
   { files, links, emptyDirs }: Scanned,
   facts: GitFacts,
-  { fleet, signer, builder, version: given }: BuildOptions,
+  { fleet, signer, builder, version: given, statement }: BuildOptions,
 ): Promise<Release> {
   const entries = files.map(({ path, mode, size, sha256 }) => ({ mode, path, sha256, size }))
   const content = contentDigest(entries, { links, emptyDirs })
@@ -107,6 +109,7 @@ async function assemble(
       dirty: facts?.dirty ?? false,
       builder,
       lockfile: await lockfileDigest(dir),
+      ...(statement && { statement }),
     },
   }
   checkManifestPaths(manifest)

@@ -6,6 +6,7 @@ import { pipeline } from 'node:stream/promises'
 import { DeployError } from '../../shared/errors.ts'
 import { openRelease, type OpenedRelease } from '../../shared/documents/release.ts'
 import type { Root } from '../../shared/formats/root.ts'
+import { splitArmored } from '../../shared/sshsig/format.ts'
 import { packStream, readPack, type Frame } from '../../shared/wire/pack.ts'
 import type { Content, Release } from './build.ts'
 
@@ -64,9 +65,8 @@ export async function openSaved(
       throw new DeployError('E_SAVED_RELEASE', { dir, why: `${name} is not there` }, { cause })
     })
   const bytes = await read(names.manifest)
-  const signatures =
-    (await read(names.signature)).toString().match(/-----BEGIN[^]*?-----END[^-]*-----\n?/g) ?? []
-  return { ...openRelease(bytes, signatures, root), bytes, signatures }
+  const signatures = splitArmored((await read(names.signature)).toString())
+  return { ...openRelease(bytes, signatures, root, new Date().toISOString()), bytes, signatures }
 }
 
 /**

@@ -10,7 +10,7 @@ export async function gitFacts(dir: string): Promise<GitFacts> {
   const [log, describe, status] = await Promise.all([
     git('log', '-1', '--format=%H %ct'),
     git('describe', '--tags', '--always', '--abbrev=10'),
-    git('status', '--porcelain', '--untracked-files=normal', '--', '.'),
+    git('status', '--porcelain', '--untracked-files=normal', '--', '.', ':(exclude).deployctl'),
   ])
   const [commit = '', seconds = ''] = log.stdout.trim().split(' ')
   if (log.status !== 0 || status.status !== 0 || !/^[0-9a-f]{40,64}$/.test(commit)) return null

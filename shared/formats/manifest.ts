@@ -33,7 +33,10 @@ export const Provenance = Strict({
   builder: Type.String({ maxLength: 128 }),
   /** sha256 of the lock file, if the project has one. */
   lockfile: Type.Union([Digest, Type.Null()]),
+  /** An in-toto statement about the build (SLSA provenance, say), by the digest of its file. */
+  statement: Type.Optional(Strict({ sha256: Digest, predicateType: Type.String({ maxLength: 256 }) })),
 })
+export type Provenance = Static<typeof Provenance>
 
 /** release.json: DESIGN "Formats". Its sha256 is the release's name. */
 export const Manifest = Strict({

@@ -3,6 +3,7 @@ export const namespaces = {
   root: 'deployctl-root-v1',
   release: 'deployctl-release-v1',
   order: 'deployctl-order-v1',
+  approval: 'deployctl-approval-v1',
   receipt: 'deployctl-receipt-v1',
 } as const
 export type Namespace = (typeof namespaces)[keyof typeof namespaces]

@@ -26,7 +26,9 @@ export type OrderHost = Static<typeof OrderHost>
 export const Order = Strict({
   spec: Type.Literal('deployctl/order/v1'),
   fleet: FleetId,
-  epoch: Type.Integer({ minimum: 1, maximum: 2 ** 53 - 1 }),
+  epoch: Type.Integer({ minimum: 1, maximum: 1_000_000 }),
+  /** Version of the root that its signer knew; a host that has another one refuses. */
+  root: Type.Integer({ minimum: 1, maximum: 1_000_000 }),
   opId: OpId,
   action: OrderAction,
   service: Name,
@@ -40,3 +42,5 @@ export const Order = Strict({
   hosts: Type.Array(OrderHost, { minItems: 1, maxItems: 1000 }),
 })
 export type Order = Static<typeof Order>
+
+export const orderLimits = { bytes: 1024 * 1024, depth: 8 } as const

@@ -39,7 +39,6 @@ export type HostFacts = {
   /** What the host is called and whom it trusts; null before it is set up. */
   name: string | null
   fleet: string | null
-  rootDigest: string | null
   installed: Installed | null
   accounts: string[]
   services: Registration[]
@@ -86,7 +85,6 @@ export function parseFacts(text: string): HostFacts {
     enabled: new Set(all('enabled')),
     name: isNamed(settings) ? settings.host : null,
     fleet: one('fleet'),
-    rootDigest: one('root'),
     installed: installedParser.check(installed) ? installed : null,
     accounts: all('account'),
     services: all('service')

@@ -1,4 +1,3 @@
-import { sha256Hex } from '../documents/document.ts'
 import type { HostFacts } from './facts.ts'
 import { planFiles, type FileStep, type Problem } from './managed-files.ts'
 import type { Step } from './steps.ts'
@@ -20,7 +19,7 @@ export type Wanted = {
   version: string
   templates: Templates
   /** Absent for a package, which belongs to nobody's fleet yet. */
-  trust?: { name: string; fleet: string; root: string; signature: string }
+  trust?: { name: string; fleet: string; root: string; signatures: string }
   /** Public keys that may log in as deployctl. */
   loginKeys: readonly string[]
 }
@@ -126,7 +125,8 @@ export function planHost(facts: HostFacts, wanted: Wanted): { steps: Step[]; pro
     })
   const files = planFiles(facts, hostFiles(templates))
   problems.push(...files.problems)
-  const isTrusted = trust === undefined || facts.rootDigest === sha256Hex(trust.root)
+  // Later roots reach it by a push, each signed by the one before.
+  const isTrusted = trust === undefined || facts.fleet === trust.fleet
   const isCurrent = facts.current === `versions/${version}` && facts.active.has('deploy-agent.service')
   const isUnitChanged = files.steps.some(({ path }) => path === hostFilePaths.agentUnit)
   const atBoot = ['deploy-boot.service', 'deploy-agent.service']
@@ -142,7 +142,7 @@ export function planHost(facts: HostFacts, wanted: Wanted): { steps: Step[]; pro
     ...(atBoot.every((unit) => facts.enabled.has(unit)) ? [] : [run('systemctl', 'enable', ...atBoot)]),
     ...(facts.current === null ? [link('current', version), link('good', version)] : []),
     ...(trust && !isTrusted
-      ? [{ do: 'trust' as const, host: trust.name, root: trust.root, signature: trust.signature }]
+      ? [{ do: 'trust' as const, host: trust.name, root: trust.root, signatures: trust.signatures }]
       : []),
     ...(trust && !(isCurrent && isTrusted && !isUnitChanged) ? [{ do: 'agent' as const, version }] : []),
   ]

@@ -43,7 +43,7 @@ export const Step = Type.Union([
   }),
   Strict({ do: Type.Literal('link'), path: AbsolutePath, target: Type.String({ maxLength: 4096 }) }),
   /** Makes the agent's directory that of a host of this fleet, as the agent's user. */
-  Strict({ do: Type.Literal('trust'), host: Name, root: Text, signature: Text }),
+  Strict({ do: Type.Literal('trust'), host: Name, root: Text, signatures: Text }),
   /** `mayFail`: what it is about may be gone already. */
   Strict({ do: Type.Literal('run'), argv: Argv, mayFail: Type.Optional(Type.Boolean()) }),
   /** Starts this version of the agent; one that does not come up gives way to the one before. */

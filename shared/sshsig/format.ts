@@ -28,18 +28,19 @@ export function armor(publicKey: Buffer, namespace: Namespace, hash: string, sig
     wireString(hash),
     wireString(signature),
   ])
+  return wrap(blob)
+}
+
+function wrap(blob: Buffer): string {
   const lines = blob.toString('base64').match(/.{1,70}/g) ?? []
   return `${begin}\n${lines.join('\n')}\n${end}\n`
 }
 
 /** @throws DeployError E_SIGNATURE_FORMAT */
 export function parseArmored(text: string): SshSig {
-  const lines = text.trimEnd().split(/\r?\n/)
-  const base64 = lines.slice(1, -1).join('')
-  const blob = Buffer.from(base64, 'base64')
-  const whole = lines[0] === begin && lines.at(-1) === end
+  const blob = Buffer.from(text.slice(begin.length, -end.length), 'base64')
   // Buffer skips what is not base64; only the canonical text may pass, or one signature has many forms.
-  if (!whole || blob.toString('base64') !== base64)
+  if (wrap(blob) !== text)
     throw new DeployError('E_SIGNATURE_FORMAT', { why: 'it is not armored as ssh-keygen does it' })
   return parseBlob(blob)
 }
@@ -57,4 +58,9 @@ function parseBlob(blob: Buffer): SshSig {
   if (reserved.length > 0 || !hashes.has(hash))
     throw new DeployError('E_SIGNATURE_FORMAT', { why: `its hash ${JSON.stringify(hash)} is not known` })
   return { publicKey, namespace, hash, signature }
+}
+
+/** Several signatures in one file, one after the other; `ssh-keygen -Y verify` reads the first. */
+export function splitArmored(text: string): string[] {
+  return text.match(/-----BEGIN SSH SIGNATURE-----\n[^-]*-----END SSH SIGNATURE-----\n/g) ?? []
 }

@@ -1,10 +1,12 @@
 import { Strict, Type, type Static } from '../schema.ts'
+import { approvalLimits } from '../formats/approval.ts'
 import { Environment } from '../formats/order.ts'
+import { rootLimits } from '../formats/root.ts'
 import { Login } from '../formats/receipt.ts'
 import { Challenge, Digest, FleetId, Name, OpId, PublicKey, Signatures } from '../formats/names.ts'
 
 /** Version of the routes below; both sides refuse another one by name (E_API_VERSION). */
-export const apiVersion = 1
+export const apiVersion = 2
 
 export const packType = 'application/vnd.deployctl.pack'
 export const eventsType = 'application/x-ndjson'
@@ -15,7 +17,8 @@ export const Hello = Strict({
   agent: Type.String({ maxLength: 64 }),
   host: Name,
   fleet: FleetId,
-  epoch: Type.Integer({ minimum: 1 }),
+  /** The root that it follows. */
+  root: Strict({ version: Type.Integer({ minimum: 1 }), digest: Digest }),
   receiptKey: PublicKey,
   now: Type.String({ maxLength: 32 }),
 })
@@ -54,11 +57,42 @@ export const UploadAnswer = Strict({
 })
 export type UploadAnswer = Static<typeof UploadAnswer>
 
+/** An approval's signed bytes as text. */
+export const SignedApproval = Strict({
+  approval: Type.String({ maxLength: approvalLimits.bytes }),
+  signatures: Signatures,
+})
+export type SignedApproval = Static<typeof SignedApproval>
+
+/** GET /v1/roots?after=N, and what POST /v1/roots takes: the roots that follow, in order. */
+export const RootsAnswer = Strict({
+  roots: Type.Array(Strict({ root: Type.String({ maxLength: rootLimits.bytes }), signatures: Signatures }), {
+    maxItems: 1000,
+  }),
+})
+export type RootsAnswer = Static<typeof RootsAnswer>
+
+/** GET /v1/receipts?after=N: the host's receipts over all services, oldest first. */
+export const ReceiptsAnswer = Strict({
+  receipts: Type.Array(
+    Strict({
+      number: Type.Integer({ minimum: 1 }),
+      bytes: Type.String({ maxLength: 1024 * 1024 }),
+      signature: Type.String({ maxLength: 4096 }),
+    }),
+    { maxItems: 1000 },
+  ),
+})
+export type ReceiptsAnswer = Static<typeof ReceiptsAnswer>
+
 /** POST /v1/orders: the signed bytes as text, and the environment whose digest they name. */
 export const OrderRequest = Strict({
   order: Type.String({ maxLength: 1024 * 1024 }),
   signatures: Signatures,
   environment: Environment,
+  /** More signatures of the release, when those that it was brought with no longer suffice. */
+  release: Type.Optional(Signatures),
+  approvals: Type.Optional(Type.Array(SignedApproval, { maxItems: 8 })),
 })
 export type OrderRequest = Static<typeof OrderRequest>
 
@@ -84,6 +118,7 @@ export const HistoryEntry = Strict({
   who: Type.String({ maxLength: 128 }),
   fingerprint: Type.String({ maxLength: 128 }),
   login: Type.Union([Login, Type.Null()]),
+  approvals: Type.Array(SignedApproval, { maxItems: 8 }),
   order: Type.String({ maxLength: 1024 * 1024 }),
   signatures: Signatures,
   receipt: Type.Union([

@@ -31,9 +31,9 @@ async function upload(rig: Rig, body: Readable, path = '/v1/services/echo/releas
   using history = new History(':memory:')
   const { port } = rig.host('web1')
   const target = { ...hostTarget('web1', `me@127.0.0.1:${port}`), identity: rig.home.loginKey }
-  const { root } = await fleetOf(rig.home)
+  const fleet = fleetOf(rig.home)
   const { configDir, env } = rig.home
-  const session = await openSession(target, { configDir, env, asking: {}, fleet: root.fleet, history })
+  const session = await openSession(target, { configDir, env, asking: {}, fleet, history })
   try {
     await session.client.post(path, anything, packType, body)
     return 'accepted'
@@ -340,7 +340,8 @@ async function oddHost(t: Test, rig: Rig, name: string, accept: Acceptor) {
   writeFileSync(join(dir, 'authorized_keys'), readFileSync(`${rig.home.loginKey}.pub`))
   const server = makeSshServer({
     hostKeyFile: join(dir, 'ssh_host_key'),
-    authorizedKeysFile: join(dir, 'authorized_keys'),
+    authorizedKeysFiles: [join(dir, 'authorized_keys')],
+    isRevoked: () => false,
     accept,
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
@@ -356,14 +357,14 @@ t.test('a host that answers garbage, or speaks another version, stops the push e
   const rig = await withV1(t)
   const answer = (body: string) =>
     `HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`
-  const { root } = await fleetOf(rig.home)
+  const { root } = fleetOf(rig.home)
   const hello = (api: number, agent: string) =>
     JSON.stringify({
       api,
       agent,
       host: 'odd',
       fleet: root.fleet,
-      epoch: 1,
+      root: { version: 1, digest: 'a'.repeat(64) },
       receiptKey: root.keys[0]?.key,
       now: new Date().toISOString(),
     })
@@ -371,7 +372,7 @@ t.test('a host that answers garbage, or speaks another version, stops the push e
     ['noise', (stream) => stream.end(randomBytes(4096)), /E_(HOST_ANSWER|CONNECTION_LOST) /],
     ['silence', (stream) => stream.end(), /E_CONNECTION_LOST /],
     ['not JSON', (stream) => stream.end(answer('<html>')), /E_HOST_ANSWER .*not JSON/],
-    ['another shape', (stream) => stream.end(answer('{"api":1}')), /E_HOST_ANSWER /],
+    ['another shape', (stream) => stream.end(answer('{"api":2}')), /E_HOST_ANSWER /],
     [
       'an older agent',
       (stream) => stream.end(answer(hello(0, '0.0.1'))),

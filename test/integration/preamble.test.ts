@@ -11,7 +11,7 @@ const hello = 'GET /v1/hello HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n'
 const preamble = 'DEPLOYCTL/1 {"connection":"one","user":"u","auth":null}\n'
 
 async function serve(t: import('tap').Test) {
-  const operations = { hello: () => ({ host: 'web1' }) } as unknown as Operations
+  const operations = { admit: () => {}, hello: () => ({ host: 'web1' }) } as unknown as Operations
   const path = join(mkdtempSync(join(tmpdir(), 'preamble-')), 'agent.sock')
   const server = await listenForBridges(path, await makeAcceptor(operations))
   t.teardown(() => server.close())

@@ -52,7 +52,7 @@ t.test('HTTP goes through one SSH connection, several requests one after the oth
   const client = new ChannelClient(await connectHost(targetOf(home, host), optionsOf(home)), 'web1')
   t.teardown(() => client.close())
   t.equal((await client.get('/v1/hello', helloParser)).host, 'web1')
-  t.equal((await client.get('/v1/hello', helloParser)).api, 1)
+  t.equal((await client.get('/v1/hello', helloParser)).api, 2)
   await t.rejects(client.get('/v1/releases/' + 'a'.repeat(64), helloParser), { code: 'E_RELEASE_UNKNOWN' })
   t.ok(client.bytes().sent > 0)
 })

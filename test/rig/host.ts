@@ -74,7 +74,7 @@ export async function startHost(
       '--host',
       name,
       '--root',
-      join(home.configDir, 'root.json'),
+      join(home.configDir, 'root.1.json'),
     ]),
   )
   writeFileSync(join(dir, 'authorized_keys'), readFileSync(`${home.loginKey}.pub`))

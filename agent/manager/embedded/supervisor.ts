@@ -2,7 +2,7 @@ import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'nod
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import { asDeployError } from '../../../shared/errors.ts'
 import { Strict, Type, parserOf } from '../../../shared/schema.ts'
-import { syncPath } from '../../store/durable.ts'
+import { syncPath } from '../../../shared/durable.ts'
 import { InstanceSpec, type ServiceStatus, type Slot } from '../manager.ts'
 import { Instance, endLeftover } from './instance.ts'
 import { LogFile } from './log-file.ts'

@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { parserOf } from '../../../shared/schema.ts'
-import { replaceFile } from '../../store/durable.ts'
+import { replaceFile } from '../../../shared/durable.ts'
 import { InstanceSpec, type Slot } from '../manager.ts'
 import { startScript } from './start-script.ts'
 

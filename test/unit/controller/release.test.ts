@@ -152,7 +152,7 @@ t.test('a saved release is checked to the last byte, and ssh-keygen agrees', asy
   const release = await rig.build()
   const out = join(rig.dir, 'saved')
   await saveRelease(release, out)
-  const { root } = await openFleet(join(rig.dir, 'config'))
+  const { root } = openFleet(join(rig.dir, 'config'))
   const opened = await openSaved(out, root)
   t.equal(opened.digest, release.digest)
   t.equal((await readSavedContent(out, opened, true)).size, release.contents.size)

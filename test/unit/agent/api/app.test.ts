@@ -24,12 +24,16 @@ function recorded(overrides: Partial<Operations> = {}) {
   const calls: unknown[][] = []
   const operations: Operations = {
     checkUp: async () => ({ findings: [] }),
+    admit: () => {},
+    roots: () => ({ roots: [] }),
+    follow: () => ({ root: { version: 1, digest } }),
+    receipts: () => ({ receipts: [] }),
     hello: () => ({
       api: 1,
       agent: '0.1.0',
       host: 'web1',
       fleet: 'f'.repeat(32),
-      epoch: 1,
+      root: { version: 1, digest },
       receiptKey: 'ssh-ed25519 AAAA',
       now: '',
     }),

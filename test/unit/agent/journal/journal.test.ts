@@ -28,6 +28,7 @@ const order = (number: number, change: Partial<Begin> = {}): Begin => ({
   fingerprint: 'SHA256:x',
   environment: { name: 'production', env: {} },
   slot: 'a',
+  approvals: [],
   order: Buffer.from('{}'),
   login: null,
   signatures: ['s'],

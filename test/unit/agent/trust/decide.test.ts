@@ -11,6 +11,7 @@ const order: Order = {
   spec: 'deployctl/order/v1',
   fleet,
   epoch: 1,
+  root: 3,
   opId: 'c'.repeat(32),
   action: 'deploy',
   service: 'shop',
@@ -25,8 +26,7 @@ const order: Order = {
 }
 const facts = {
   host: 'web1',
-  fleet,
-  epoch: 1,
+  root: { fleet, epoch: 1, version: 3 },
   now: '2026-01-01T00:05:00.000Z',
   isFresh: challenges.isFresh.bind(challenges),
 }
@@ -38,7 +38,13 @@ t.test('an order for this host, fleet and moment is accepted', (t) => {
 
 t.test('another fleet, an older epoch, or another host is refused', (t) => {
   t.throws(() => acceptOrder({ ...order, fleet: 'e'.repeat(32) }, facts), { code: 'E_WRONG_FLEET' })
-  t.throws(() => acceptOrder(order, { ...facts, epoch: 2 }), { code: 'E_WRONG_FLEET' })
+  t.throws(() => acceptOrder(order, { ...facts, root: { ...facts.root, epoch: 2 } }), {
+    code: 'E_WRONG_FLEET',
+  })
+  for (const version of [2, 4])
+    t.throws(() => acceptOrder(order, { ...facts, root: { ...facts.root, version } }), {
+      code: 'E_ROOT_VERSION',
+    })
   t.throws(() => acceptOrder(order, { ...facts, host: 'web2' }), { code: 'E_WRONG_HOST' })
   t.end()
 })

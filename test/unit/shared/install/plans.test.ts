@@ -28,7 +28,7 @@ free=9000000
 account=root
 `
 const facts = (text = '') => parseFacts(fit + text)
-const trust = { name: 'web1', fleet: 'f'.repeat(32), root: '{"root":1}', signature: 'signature' }
+const trust = { name: 'web1', fleet: 'f'.repeat(32), root: '{"root":1}', signatures: 'signature' }
 const wanted = { version: '0.1.0-abc', templates, trust, loginKeys: ['ssh-ed25519 AAAA me@laptop'] }
 const socket = { name: 'http', port: 8080 }
 const registration = registrationOf('shop', { argv: ['x'], sockets: [socket] }, {}, null)
@@ -56,7 +56,6 @@ function after(before: HostFacts, steps: ReturnType<typeof planHost>['steps']): 
     enabled: new Set(['deploy-agent.service', 'deploy-boot.service', 'deploy-shop.socket']),
     name: 'web1',
     fleet: trust.fleet,
-    rootDigest: sha256Hex(trust.root),
     services: [registration],
   }
 }

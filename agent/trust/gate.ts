@@ -1,0 +1,96 @@
+import { encodeDocument, parseDocument, sha256Hex } from '../../shared/documents/document.ts'
+import { releaseSigners } from '../../shared/documents/release.ts'
+import { DeployError } from '../../shared/errors.ts'
+import { namespaces } from '../../shared/formats/namespaces.ts'
+import { Order, orderLimits, type OrderHost } from '../../shared/formats/order.ts'
+import { parserOf } from '../../shared/schema.ts'
+import { openApproval } from '../../shared/trust/approvals.ts'
+import { authorize, type Authority } from '../../shared/trust/authorize.decide.ts'
+import { checkRootTime } from '../../shared/trust/root.ts'
+import type { Roots } from '../../shared/trust/roots.ts'
+import { needPeople, whoSigned } from '../../shared/trust/signers.ts'
+import type { OrderRequest } from '../../shared/wire/api.ts'
+import type { Journal } from '../journal/journal.ts'
+import type { Releases } from '../store/releases.ts'
+import type { Challenges } from './challenges.ts'
+import { acceptOrder } from './decide.ts'
+
+const parser = parserOf(Order)
+
+export type Accepted = { order: Order; bytes: Buffer; own: OrderHost; authority: Authority }
+
+export type GateParts = {
+  host: string
+  roots: Roots
+  journal: Journal
+  releases: Releases
+  challenges: Challenges
+  now: () => string
+}
+
+/** What an order has to get past before it is begun. */
+export class Gate {
+  readonly #parts: GateParts
+
+  constructor(parts: GateParts) {
+    this.#parts = parts
+  }
+
+  /**
+   * The host's clock, but never earlier than an order that was accepted before: turning the clock back
+   * does not bring back keys, roots and approvals that have run out.
+   */
+  now(): string {
+    const { now, journal } = this.#parts
+    const last = journal.lastBegan()
+    const clock = now()
+    return last !== null && last > clock ? last : clock
+  }
+
+  /** @throws DeployError of every reason there is to refuse an order */
+  accept(request: OrderRequest): Accepted {
+    const { host, roots, journal, challenges } = this.#parts
+    const { root } = roots
+    const now = this.now()
+    checkRootTime(root, now)
+    const bytes = Buffer.from(request.order)
+    const signed = whoSigned(namespaces.order, bytes, request.signatures, root)
+    // Nothing of it is read unless somebody we know has signed it.
+    if (signed.by.length === 0) needPeople(signed, 'order', root, now, 'order')
+    const order = parseDocument(parser, bytes, 'order', orderLimits)
+    const own = acceptOrder(order, {
+      host,
+      root,
+      now,
+      isFresh: (service, challenge) => challenges.isFresh(service, challenge),
+    })
+    const { environment } = request
+    const isSame = environment.name === order.environment.name
+    if (!isSame || sha256Hex(encodeDocument(environment)) !== order.environment.digest)
+      throw new DeployError('E_ENVIRONMENT_DIGEST')
+    const manifest = this.#checkRelease(order, request.release ?? [], now)
+    const approvals = (request.approvals ?? []).map((one) =>
+      openApproval(Buffer.from(one.approval), one.signatures, root),
+    )
+    const { previous } = journal.service(order.service)
+    const { provenance } = manifest
+    const authority = authorize({ root, order, signed, approvals, host, previous, provenance, now })
+    return { order, bytes, own, authority }
+  }
+
+  /** The release is whole, and signed by who may sign it now: a key may have been revoked since it came. */
+  #checkRelease({ release, service }: Order, signatures: readonly string[], now: string) {
+    const { releases, roots } = this.#parts
+    const saved = releases.find(release)
+    if (!saved) throw new DeployError('E_RELEASE_UNKNOWN', { release: release.slice(0, 12), service })
+    const { manifest, bytes } = saved
+    if (manifest.service !== service)
+      throw new DeployError('E_WRONG_SERVICE', { what: 'release', other: manifest.service, own: service })
+    const all = [...new Set([...saved.signatures, ...signatures])]
+    releaseSigners(bytes, all, roots.root, service, now)
+    const missing = releases.missing(manifest).length
+    if (missing > 0) throw new DeployError('E_RELEASE_INCOMPLETE', { missing })
+    if (all.length > saved.signatures.length) releases.save(release, { ...saved, signatures: all })
+    return manifest
+  }
+}
