@@ -24,7 +24,13 @@ export async function loadProject(dir: string): Promise<Project> {
 export function parseConfig(text: string, name: string): Config {
   const lines = new LineCounter()
   if (text.length > maxBytes) throw invalid(name, 1, 1, 'it is too large')
-  const document = parseDocument(text, { lineCounter: lines, uniqueKeys: true, merge: true })
+  const document = parseDocument(text, {
+    lineCounter: lines,
+    uniqueKeys: true,
+    merge: true,
+    // What it would warn of, the schema refuses; it must not write on the screen by itself.
+    logLevel: 'error',
+  })
   const [error] = document.errors
   if (error) {
     const { line, col } = error.linePos?.[0] ?? { line: 1, col: 1 }

@@ -129,21 +129,29 @@ export async function readPack(packed: Readable, onFrame: (frame: Frame) => Prom
   const plain = createZstdDecompress({ chunkSize: chunkBytes })
   packed.once('error', (error) => plain.destroy(error))
   packed.once('close', () => packed.readableEnded || plain.destroy(new Error('the connection was cut')))
-  const source = new ByteSource(packed.pipe(plain))
   try {
-    for (let count = 0; ; count++) {
-      const header = await readHeader(source)
-      if ('end' in header) {
-        if (header.end !== count) throw bad(`it has ${count} frames instead of ${header.end}`)
-        return
-      }
-      const payload = source.take(header.length)
-      await onFrame({ header, payload })
-      for await (const _ of payload) continue
-    }
+    await readFrames(packed.pipe(plain), onFrame)
   } finally {
     plain.destroy()
     packed.unpipe(plain)
+  }
+}
+
+/** What is inside a pack. @throws DeployError E_PACK_FORMAT */
+export async function readFrames(
+  plain: AsyncIterable<Buffer>,
+  onFrame: (frame: Frame) => Promise<void>,
+): Promise<void> {
+  const source = new ByteSource(plain)
+  for (let count = 0; ; count++) {
+    const header = await readHeader(source)
+    if ('end' in header) {
+      if (header.end !== count) throw bad(`it has ${count} frames instead of ${header.end}`)
+      return
+    }
+    const payload = source.take(header.length)
+    await onFrame({ header, payload })
+    for await (const _ of payload) continue
   }
 }
 
@@ -165,8 +173,8 @@ class ByteSource {
   readonly #chunks: AsyncIterator<Buffer>
   #rest: Buffer = Buffer.alloc(0)
 
-  constructor(stream: Readable) {
-    this.#chunks = stream[Symbol.asyncIterator]() as AsyncIterator<Buffer>
+  constructor(stream: AsyncIterable<Buffer>) {
+    this.#chunks = stream[Symbol.asyncIterator]()
   }
 
   async #more(): Promise<boolean> {
