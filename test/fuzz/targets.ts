@@ -126,27 +126,34 @@ const receipt: Receipt = {
   previous: null,
 }
 
-const config = `service: shop # comment
-build: { command: [npm, run, build], output: dist, exclude: ['*.map'] }
+/** Short, since a parser of YAML takes long for long ones. */
+const configs = [
+  'service: a\nrun: { argv: [b] }\nenvironments: { p: { hosts: {} } }\n',
+  `service: shop # x
+build: { command: [npm, ci], output: dist, exclude: ['*.map'] }
 run:
-  argv: [node, server.js]
-  sockets: [{ name: http, port: 8080 }]
+  argv: [node, s.js]
+  sockets: [{ name: http, port: 80 }]
   env: [PORT]
-  limits: { memory: 512M }
-health:
-  probes: [{ type: http, path: /up }]
-  deadlineSeconds: 30
-environments:
-  production:
-    protected: true
-    env: { PORT: "8080", DEBUG: 'no' }
-    hosts:
-      web1: deployctl@web1.example.com:2222
-      web2: { address: 10.0.0.2, identity: ~/.ssh/id }
-  staging: &staging
-    hosts: {}
+environments: { p: { hosts: {} } }
+`,
+  `service: shop
+run: &r { argv: [b], limits: { memory: 512M } }
+health: { probes: [{ type: http, path: /up }], deadlineSeconds: 3 }
+environments: { p: { hosts: {} } }
 rollout: { parallel: 4, onUnreachable: skip }
-`
+`,
+  `service: shop
+run: { argv: [b] }
+environments:
+  p:
+    protected: true
+    env: { PORT: "80", D: 'no' }
+    hosts:
+      web1: d@w.example.com:22
+      web2: { address: 10.0.0.2, identity: ~/.ssh/id }
+`,
+]
 
 const frame = (header: unknown, payload = '') => `${JSON.stringify(header)}\n${payload}`
 const frames = [
@@ -298,13 +305,11 @@ export const targets: Record<string, Target> = {
     },
   },
   'deploy.yaml': {
-    seeds: [
-      Buffer.from('service: a\nrun: { argv: [b] }\nenvironments: { p: { hosts: {} } }\n'),
-      Buffer.from(config),
+    seeds: configs.map((text) => Buffer.from(text)),
+    words: [
+      ...new Set(configs.join('').match(/\w+:?/g)),
+      ...['&a', '*a', '<<:', '|\n', '- ', '!!map', '? ', '{', '[', '\t', '"', "'", '~', '%YAML 1.2\n---\n'],
     ],
-    words: [...config.matchAll(/\w+:?/g)]
-      .map(([word]) => word)
-      .concat('&a', '*a', '<<:', '|\n', '- ', '!!map', '? ', '{', '[', '\t', '"', "'"),
     run: (input) => void parseConfig(input.toString('utf8'), 'deploy.yaml'),
   },
 }
