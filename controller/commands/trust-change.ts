@@ -119,12 +119,16 @@ export async function signRoot(parsed: Parsed, context: CliContext): Promise<voi
   const fleet = openFleet(context.configDir)
   const root = parseRoot(bytes)
   if (isThere(fleet, request)) return context.out.line(`root ${root.version} is yours already`)
+  if (whatIsMissing(fleet, request) === null) return land(request, file, fleet, context)
   const signer = await signerFor(parsed, context)
   for (const line of describeRoot(root)) context.out.line(line)
   for (const line of changes(fleet.root, root)) context.out.line(`  ${line}`)
   await agree(`Sign root ${root.version}?`, parsed, context)
   const signature = await signer.sign(namespaces.root, bytes)
-  await land({ ...request, signatures: [...request.signatures, signature] }, file, fleet, context)
+  const more = { ...request, signatures: [...request.signatures, signature] }
+  // Who began it takes it up from the same file.
+  await writeRequest(file, more)
+  await land(more, file, fleet, context)
 }
 
 const isThere = (fleet: Fleet, { root }: RootRequest) => fleet.after(0).some((one) => one.root === root)
@@ -152,20 +156,29 @@ async function agree(question: string, parsed: Parsed, { out }: CliContext) {
 async function land(request: RootRequest, file: string, fleet: Fleet, { out }: CliContext) {
   const bytes = Buffer.from(request.root)
   const { version } = parseRoot(bytes)
-  try {
-    followRoot(fleet.root, bytes, request.signatures)
-  } catch (error) {
-    if (!(error instanceof DeployError) || error.code !== 'E_SIGNER_UNKNOWN') throw error
+  const missing = whatIsMissing(fleet, request)
+  if (missing !== null) {
     await writeRequest(file, request)
-    out.line(`root ${version} needs more signatures: ${error.message}`)
+    out.line(`root ${version} needs more signatures: ${missing}`)
     out.line(`Next: have it signed, deployctl trust sign ${file}`)
-    return out.event({ type: 'root-pending', version, file, why: error.message })
+    return out.event({ type: 'root-pending', version, file, why: missing })
   }
   fleet.adopt([request], new Date().toISOString())
   out.event({ type: 'root-adopted', version, digest: fleet.digest })
   out.line(
     `root ${version} counts from now on; hosts follow it at their next push, or now: deployctl trust publish`,
   )
+}
+
+/** Null when it can be followed. @throws DeployError for what no further signature mends */
+function whatIsMissing({ root }: Fleet, { root: text, signatures }: RootRequest): string | null {
+  try {
+    followRoot(root, Buffer.from(text), signatures)
+    return null
+  } catch (error) {
+    if (error instanceof DeployError && error.code === 'E_SIGNER_UNKNOWN') return error.message
+    throw error
+  }
 }
 
 /** What is different, for people. */

@@ -28,18 +28,14 @@ export function parseConfig(text: string, name: string): Config {
     lineCounter: lines,
     uniqueKeys: true,
     merge: true,
+    prettyErrors: false,
     // What it would warn of, the schema refuses; it must not write on the screen by itself.
     logLevel: 'error',
   })
   const [error] = document.errors
   if (error) {
-    const { line, col } = error.linePos?.[0] ?? { line: 1, col: 1 }
-    throw invalid(
-      name,
-      line,
-      col,
-      error.message.split('\n')[0]?.replace(/ at line \d+, column \d+:?$/, '') ?? '',
-    )
+    const { line, col } = lines.linePos(error.pos[0])
+    throw invalid(name, Math.max(1, line), Math.max(1, col), error.message)
   }
   let value: unknown
   try {

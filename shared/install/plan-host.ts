@@ -10,6 +10,7 @@ export const hostFilePaths = {
   bootScript: '/usr/lib/deployctl/boot.sh',
   fallbackScript: '/usr/lib/deployctl/fall-back.sh',
   bridgeScript: '/usr/lib/deployctl/bridge.sh',
+  loginScript: '/usr/lib/deployctl/login.sh',
   sshd: '/etc/ssh/sshd_config.d/50-deployctl.conf',
 } as const satisfies Partial<Record<keyof Templates, string>>
 

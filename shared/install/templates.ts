@@ -9,6 +9,7 @@ export type Templates = {
   bootScript: string
   fallbackScript: string
   bridgeScript: string
+  loginScript: string
   sshd: string
   polkit: string
   socketUnit: string
@@ -25,6 +26,7 @@ const files: Record<keyof Templates, string> = {
   bootScript: 'boot.sh',
   fallbackScript: 'fall-back.sh',
   bridgeScript: 'bridge.sh',
+  loginScript: 'login.sh',
   sshd: 'sshd.conf',
   polkit: 'service/polkit.rules',
   socketUnit: 'service/socket',

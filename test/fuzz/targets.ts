@@ -306,10 +306,22 @@ export const targets: Record<string, Target> = {
   },
   'deploy.yaml': {
     seeds: configs.map((text) => Buffer.from(text)),
-    words: [
-      ...new Set(configs.join('').match(/\w+:?/g)),
-      ...['&a', '*a', '<<:', '|\n', '- ', '!!map', '? ', '{', '[', '\t', '"', "'", '~', '%YAML 1.2\n---\n'],
-    ],
+    words: [...new Set(configs.join('').match(/\w+:?/g))].concat([
+      '&a',
+      '*a',
+      '<<:',
+      '|\n',
+      '- ',
+      '!!map',
+      '? ',
+      '{',
+      '[',
+      '\t',
+      '"',
+      "'",
+      '~',
+      '%YAML 1.2\n---\n',
+    ]),
     run: (input) => void parseConfig(input.toString('utf8'), 'deploy.yaml'),
   },
 }

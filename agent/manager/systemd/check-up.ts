@@ -15,7 +15,8 @@ const base = '/usr/lib/deployctl'
 /** What `sshd -T` must say for the user deployctl. */
 const sshdMust: readonly [string, RegExp][] = [
   ['forcecommand', /^\/usr\/lib\/deployctl\/bridge\.sh$/],
-  ['authorizedkeysfile', /^\/etc\/deployctl\/authorized_keys$/],
+  ['authorizedkeysfile', /^none$/],
+  ['authorizedkeyscommand', /^\/usr\/lib\/deployctl\/login\.sh keys %f$/],
   ['authenticationmethods', /^publickey$/],
   ['exposeauthinfo', /^yes$/],
   ['permittty', /^no$/],
