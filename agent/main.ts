@@ -48,7 +48,7 @@ async function main(): Promise<void> {
   if (command === 'serve') {
     const { serve } = await import('./serve.ts')
     const keys = values['authorized-keys'] ?? join(dir, 'authorized_keys')
-    return serve({
+    return void (await serve({
       dir,
       ssh: values.ssh ?? null,
       authorizedKeys: keys,
@@ -56,7 +56,7 @@ async function main(): Promise<void> {
       socket: values.socket ?? null,
       manager:
         values.manager === 'systemd' ? { kind: 'systemd', settings: values.settings } : { kind: 'embedded' },
-    })
+    }))
   }
   process.stdout.write(usage)
   process.exitCode = values.help ? 0 : 2

@@ -22,7 +22,7 @@ export type ServeOptions = {
 }
 
 /** Runs the agent until it is told to end; the services go on without it. */
-export async function serve(options: ServeOptions): Promise<void> {
+export async function serve(options: ServeOptions): Promise<Agent> {
   const { dir, ssh, authorizedKeys, onStep } = options
   const host = await openHost(dir)
   const manager = await openManager(options)
@@ -35,6 +35,7 @@ export async function serve(options: ServeOptions): Promise<void> {
   if (ssh !== null) await serveSsh(host, ssh, authorizedKeys, accept)
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => process.exit(0))
   await tellSystemd(process.env)
+  return agent
 }
 
 async function openManager({ dir, manager, program }: ServeOptions): Promise<ServiceManager> {

@@ -4,9 +4,11 @@ import { table } from '../cli/table.ts'
 import { environmentFlag, hostFlag, hostKeyFlag, openWorkspace, type Workspace } from '../cli/workspace.ts'
 import { ago, duration } from '../cli/words.ts'
 import { DeployError } from '../../shared/errors.ts'
+import { namespaces } from '../../shared/formats/namespaces.ts'
 import type { Login, Receipt } from '../../shared/formats/receipt.ts'
 import type { HostResult, Push } from '../history/history.ts'
 import { compareReceipts, readReceipts } from '../history/compare.ts'
+import { exportHistory } from '../history/export.ts'
 import { verifyHistory, type Checked } from '../history/verify.ts'
 import { openAll } from '../push/deploy.ts'
 import type { CliContext } from '../cli/context.ts'
@@ -21,6 +23,7 @@ export const historyCommand: Command = {
     hostFlag,
     { flag: '-n, --limit <count>', summary: 'how many orders', default: defaultLimit },
     { flag: '--verify', summary: 'check every signature and the chain of receipts, here and on the hosts' },
+    { flag: '--export <dir>', summary: 'write every signed document to files, for ssh-keygen -Y verify' },
     { flag: '--offline', summary: 'with --verify: only what is here' },
     hostKeyFlag,
   ],
@@ -30,6 +33,17 @@ export const historyCommand: Command = {
     using history = workspace.history
     const { out } = context
     const { project, target, fleet } = workspace
+    const exported = text(parsed, 'export')
+    if (exported !== undefined) {
+      const hosts = target.hosts.map(({ name }) => name)
+      const count = await exportHistory(exported, project.config.service, hosts, fleet, history)
+      out.event({ type: 'exported', dir: exported, count })
+      out.line(`${count} documents in ${exported}; check one of them, here an order signed by NAME:`)
+      out.line(
+        `  ssh-keygen -Y verify -f allowed_signers -I NAME -n ${namespaces.order} -s X.order.json.sig < X.order.json`,
+      )
+      return
+    }
     if (parsed.flags['verify'] === true) {
       const checked = verifyHistory(
         history,

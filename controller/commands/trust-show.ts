@@ -1,9 +1,9 @@
-import { namespaces } from '../../shared/formats/namespaces.ts'
 import { roles, type Root, type RootKey, type Scope } from '../../shared/formats/root.ts'
 import { fingerprintOf, publicKeyBlob } from '../../shared/sshsig/public-key.ts'
 import type { Parsed } from '../cli/command.ts'
 import type { CliContext } from '../cli/context.ts'
 import { table } from '../cli/table.ts'
+import { allowedSigners } from '../identity/allowed-signers.ts'
 import { openFleet } from '../identity/fleet.ts'
 
 export async function showTrust(parsed: Parsed, { configDir, out }: CliContext): Promise<void> {
@@ -43,22 +43,3 @@ const rowOf = ({ owner, key, roles: own, scope, notAfter }: RootKey) => [
 
 const scopeText = (scope: Scope | undefined) =>
   scope ? `${scope.services.join(', ')} on ${scope.hosts.join(', ')}` : 'everything'
-
-/** For `ssh-keygen -Y verify -f`: each key with the documents it may sign, and until when. */
-export function allowedSigners({ keys }: Root): string {
-  return keys.map((entry) => `${entry.owner} ${optionsOf(entry)} ${entry.key}\n`).join('')
-}
-
-function optionsOf({ roles: own, notAfter }: RootKey): string {
-  const signs = {
-    root: [namespaces.root],
-    recovery: [namespaces.root],
-    release: [namespaces.release],
-    order: [namespaces.order, namespaces.approval],
-    schedule: [namespaces.order],
-  }
-  const names = [...new Set(own.flatMap((role) => signs[role]))]
-  // As ssh-keygen reads it: to the second, in UTC, and no longer good at that very moment.
-  const until = notAfter === undefined ? '' : `,valid-before="${notAfter.replace(/[-T:]|\..*/g, '')}Z"`
-  return `namespaces="${names.join(',')}"${until}`
-}

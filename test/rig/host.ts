@@ -51,8 +51,12 @@ export type Host = {
   pid: number
   /** Ends the agent at once; its services go on. */
   kill(): Promise<void>
+  /** What the agent finds in its environment, besides. */
+  env: NodeJS.ProcessEnv
   /** @param dieAt lets the agent die by itself: its state and moment */
   start(dieAt?: string): Promise<void>
+  /** The agent as a program of `test/fixtures` runs it. */
+  startAs(program: string, ...args: string[]): Promise<void>
   /** When the agent has ended, by itself or not. */
   ended(): Promise<void>
 }
@@ -79,11 +83,25 @@ export async function startHost(
   )
   writeFileSync(join(dir, 'authorized_keys'), readFileSync(`${home.loginKey}.pub`))
   let child: ChildProcess | null = null
+  const run = async (args: readonly string[]) => {
+    child = spawn(process.execPath, args, {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: {
+        ...process.env,
+        HOME: home.dir,
+        NODE_COMPILE_CACHE: join(tmpdir(), 'deployctl-test-cache'),
+        ...host.env,
+      },
+    })
+    host.pid = child.pid ?? 0
+    host.port = await portOf(child)
+  }
   const host: Host = {
     name,
     dir,
     port: 0,
     pid: 0,
+    env: {},
     async kill() {
       child?.kill('SIGKILL')
       await host.ended()
@@ -94,17 +112,10 @@ export async function startHost(
         await new Promise((resolve) => child?.once('close', resolve))
     },
     async start(dieAt) {
-      const address = `127.0.0.1:${host.port}`
-      const args = dieAt
-        ? [dyingProgram, dir, address, ...dieAt.split(' ')]
-        : [agent, 'serve', '--dir', dir, '--ssh', address]
-      child = spawn(process.execPath, args, {
-        stdio: ['ignore', 'pipe', 'pipe'],
-        env: { ...process.env, HOME: home.dir, NODE_COMPILE_CACHE: join(tmpdir(), 'deployctl-test-cache') },
-      })
-      host.pid = child.pid ?? 0
-      host.port = await portOf(child)
+      if (dieAt) return host.startAs(dyingProgram, ...dieAt.split(' '))
+      return run([agent, 'serve', '--dir', dir, '--ssh', `127.0.0.1:${host.port}`])
     },
+    startAs: (program, ...args) => run([program, dir, `127.0.0.1:${host.port}`, ...args]),
   }
   t.teardown(async () => {
     await host.kill()
