@@ -16,7 +16,8 @@ const base = '/usr/lib/deployctl'
 const sshdMust: readonly [string, RegExp][] = [
   ['forcecommand', /^\/usr\/lib\/deployctl\/bridge\.sh$/],
   ['authorizedkeysfile', /^none$/],
-  ['authorizedkeyscommand', /^\/usr\/lib\/deployctl\/login\.sh keys %f$/],
+  ['authorizedkeyscommand', /^\/usr\/lib\/deployctl\/login\.sh %f$/],
+  ['trustedusercakeys', /^\/dev\/null$/],
   ['authenticationmethods', /^publickey$/],
   ['exposeauthinfo', /^yes$/],
   ['permittty', /^no$/],
