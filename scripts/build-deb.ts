@@ -55,7 +55,7 @@ Priority: optional
 Description: agent of deployctl, which runs signed releases on this host
  It brings a Node of its own. After installing, \`deployctl host add\` makes
  the host part of a fleet, or on the host itself:
- deploy-host join --host NAME --root root.json --keys authorized_keys
+ deploy-host join --host NAME --root root.1.json --keys authorized_keys
 `
   const program = `/usr/lib/deployctl/versions/${id}`
   const scripts = {

@@ -132,7 +132,7 @@ export const catalogue = {
     exit.config,
     'untouched',
     'There is no fleet yet: {path} is not there.',
-    'Run `deployctl init`, or copy the fleet directory of a colleague.',
+    'Run `deployctl init`, or join the fleet of a colleague: `deployctl trust join HOST`.',
   ),
   E_KEY_UNREADABLE: entry(
     exit.config,
@@ -194,6 +194,12 @@ export const catalogue = {
     'untouched',
     'Root {version} does not follow root {current}: {why}.',
     'Get the roots of this fleet from a colleague, or compare `deployctl trust show` on both sides.',
+  ),
+  E_ROOT_UNREACHABLE: entry(
+    exit.usage,
+    'untouched',
+    'Nobody could ever follow that root: {why}.',
+    'Add people first (`deployctl trust add-key`), or ask for fewer (`deployctl trust threshold`).',
   ),
   E_ROOT_EXPIRED: entry(
     exit.refused,

@@ -29,7 +29,7 @@ export function checkRoot({ version, expires, keys }: Root, now: string): Findin
     {
       ok: days > rootWarningDays,
       what: `it trusts ${keys.length} ${keys.length === 1 ? 'key' : 'keys'} by root ${version}, for ${days} more days`,
-      remedy: 'Make a new root before that day.',
+      remedy: 'Renew it before that day: deployctl trust renew',
     },
   ]
 }

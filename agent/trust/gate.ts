@@ -8,7 +8,7 @@ import { openApproval } from '../../shared/trust/approvals.ts'
 import { authorize, type Authority } from '../../shared/trust/authorize.decide.ts'
 import { checkRootTime } from '../../shared/trust/root.ts'
 import type { Roots } from '../../shared/trust/roots.ts'
-import { needPeople, whoSigned } from '../../shared/trust/signers.ts'
+import { notEnough, whoSigned } from '../../shared/trust/signers.ts'
 import type { OrderRequest } from '../../shared/wire/api.ts'
 import type { Journal } from '../journal/journal.ts'
 import type { Releases } from '../store/releases.ts'
@@ -56,7 +56,7 @@ export class Gate {
     const bytes = Buffer.from(request.order)
     const signed = whoSigned(namespaces.order, bytes, request.signatures, root)
     // Nothing of it is read unless somebody we know has signed it.
-    if (signed.by.length === 0) needPeople(signed, 'order', root, now, 'order')
+    if (signed.by.length === 0) throw notEnough(signed, 'order', root, 'order')
     const order = parseDocument(parser, bytes, 'order', orderLimits)
     const own = acceptOrder(order, {
       host,
@@ -72,10 +72,12 @@ export class Gate {
     const approvals = (request.approvals ?? []).map((one) =>
       openApproval(Buffer.from(one.approval), one.signatures, root),
     )
-    const { previous } = journal.service(order.service)
+    const { previous, environment: configured } = journal.service(order.service)
+    const configuration = configured && sha256Hex(encodeDocument(configured))
     const { provenance } = manifest
-    const authority = authorize({ root, order, signed, approvals, host, previous, provenance, now })
-    return { order, bytes, own, authority }
+    const people = { signed, approvals }
+    const facts = { host, previous, configuration, provenance, now }
+    return { order, bytes, own, authority: authorize({ root, order, ...people, ...facts }) }
   }
 
   /** The release is whole, and signed by who may sign it now: a key may have been revoked since it came. */

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { loadProject, type Project } from '../config/load.ts'
 import { resolveTarget, type Target } from '../config/target.ts'
 import { History } from '../history/history.ts'
+import { differencesOf } from '../identity/describe-root.ts'
 import { openFleet, openSigner, type Fleet, type KeyOptions } from '../identity/fleet.ts'
 import type { SessionOptions } from '../push/session.ts'
 import type { Signer } from '../../shared/sshsig/signer.ts'
@@ -60,6 +61,10 @@ export function sessionOptions(
     hostKey: text(parsed, 'hostKey'),
     fleet,
     history,
+    onNewRoot: (host, before, after) => {
+      context.out.note(`root ${after.version} counts from now on, as ${host} knew it:`)
+      for (const line of differencesOf(before, after)) context.out.note(`  ${line}`)
+    },
   }
 }
 

@@ -114,7 +114,7 @@ async function checkKey(
   find({
     ok: left > expiryWarningMs,
     what: `fleet ${fleet.root.fleet.slice(0, 8)}, root version ${fleet.root.version}, valid until ${fleet.root.expires.slice(0, 10)}`,
-    remedy: 'Make a new root before that day.',
+    remedy: 'Renew it before that day: deployctl trust renew',
   })
 }
 

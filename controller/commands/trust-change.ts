@@ -15,7 +15,7 @@ import { keyOptions, signerFor } from '../cli/workspace.ts'
 import * as edit from '../identity/edit-root.decide.ts'
 import { makeKey, openFleet, openSigner, ownerName, type Fleet } from '../identity/fleet.ts'
 import { readRootRequest, writeRequest } from '../identity/request-file.ts'
-import { describeRoot } from './trust-show.ts'
+import { describeRoot, differencesOf } from '../identity/describe-root.ts'
 
 const usage = (detail: string) => new DeployError('E_USAGE', { detail })
 const fingerprint = (line: string) => fingerprintOf(publicKeyBlob(line))
@@ -36,7 +36,7 @@ export async function addKey(parsed: Parsed, context: CliContext): Promise<void>
   if (scope) entry.scope = scope
   const logins = await Promise.all(list(parsed, 'login', []).map(readLoginKey))
   if (logins.length > 0) entry.logins = logins
-  await bring(edit.withKey(root, entry), parsed, context)
+  await bring(edit.withKey(root, entry, fingerprint), parsed, context)
 }
 
 export async function revoke(parsed: Parsed, context: CliContext): Promise<void> {
@@ -50,7 +50,7 @@ export async function revoke(parsed: Parsed, context: CliContext): Promise<void>
 
 export async function renew(parsed: Parsed, context: CliContext): Promise<void> {
   const { root } = openFleet(context.configDir)
-  await bring(edit.withExpiry(root, inYears(parsed)), parsed, context)
+  await bring({ ...root, expires: inYears(parsed) }, parsed, context)
 }
 
 export async function setThreshold(parsed: Parsed, context: CliContext): Promise<void> {
@@ -82,10 +82,9 @@ export async function rotateKey(parsed: Parsed, context: CliContext): Promise<vo
     throw new DeployError('E_KEY_UNKNOWN', { name: old.fingerprint, known: ownersOf(root) })
   const path = text(parsed, 'newKey') ?? (await makeKey(context.configDir, `signing_key.${root.version + 1}`))
   const fresh = await openSigner({ ...keyOptions(parsed, context), key: path })
-  const next = edit.withExpiry(edit.withNewKey(root, old.publicKey, fresh.publicKey), inYears(parsed))
-  const one = { ...next, version: root.version + 1 }
+  const next = { ...edit.withNewKey(root, old.publicKey, fresh.publicKey), expires: inYears(parsed) }
   context.out.note(`new key ${path}  ${fresh.fingerprint}`)
-  await bring(one, parsed, context, [old, fresh])
+  await bring(next, parsed, context, [old, fresh])
 }
 
 /** After keys were lost, with the key that was kept apart for that. */
@@ -122,7 +121,7 @@ export async function signRoot(parsed: Parsed, context: CliContext): Promise<voi
   if (whatIsMissing(fleet, request) === null) return land(request, file, fleet, context)
   const signer = await signerFor(parsed, context)
   for (const line of describeRoot(root)) context.out.line(line)
-  for (const line of changes(fleet.root, root)) context.out.line(`  ${line}`)
+  for (const line of differencesOf(fleet.root, root)) context.out.line(line)
   await agree(`Sign root ${root.version}?`, parsed, context)
   const signature = await signer.sign(namespaces.root, bytes)
   const more = { ...request, signatures: [...request.signatures, signature] }
@@ -133,12 +132,13 @@ export async function signRoot(parsed: Parsed, context: CliContext): Promise<voi
 
 const isThere = (fleet: Fleet, { root }: RootRequest) => fleet.after(0).some((one) => one.root === root)
 
-/** Signs the next root with one's own key, and lets it count when that is enough. */
-async function bring(root: Root, parsed: Parsed, context: CliContext, signers?: readonly Signer[]) {
+/** Makes a changed root the next one, signs it, and lets it count when that is enough. */
+async function bring(changed: Root, parsed: Parsed, context: CliContext, signers?: readonly Signer[]) {
   const fleet = openFleet(context.configDir)
+  const root = { ...changed, version: fleet.root.version + 1 }
   const bytes = encodeDocument(root)
   parseRoot(bytes)
-  for (const line of changes(fleet.root, root)) context.out.line(line)
+  for (const line of differencesOf(fleet.root, root)) context.out.line(line)
   await agree(`Sign root ${root.version}?`, parsed, context)
   const all = signers ?? [await signerFor(parsed, context)]
   const signatures: string[] = []
@@ -181,28 +181,6 @@ function whatIsMissing({ root }: Fleet, { root: text, signatures }: RootRequest)
   }
 }
 
-/** What is different, for people. */
-function changes(before: Root, after: Root): string[] {
-  const name = ({ owner, key, roles: own }: RootKey) => `${owner} ${fingerprint(key)} (${own.join(', ')})`
-  const texts = (root: Root) => new Map(root.keys.map((key) => [key.key, JSON.stringify(key)]))
-  const [old, fresh] = [texts(before), texts(after)]
-  const differs = (what: string, a: unknown, b: unknown) =>
-    JSON.stringify(a) === JSON.stringify(b) ? [] : [`~ ${what}: ${show(a)} → ${show(b)}`]
-  return [
-    ...after.keys.filter(({ key }) => !old.has(key)).map((key) => `+ ${name(key)}`),
-    ...before.keys.filter(({ key }) => !fresh.has(key)).map((key) => `- ${name(key)}`),
-    ...after.keys
-      .filter(({ key }) => old.has(key) && old.get(key) !== fresh.get(key))
-      .map((key) => `~ ${name(key)}`),
-    ...differs('people needed', before.thresholds, after.thresholds),
-    ...differs('policies', before.policies, after.policies),
-    ...differs('may not log in', before.revokedLogins, after.revokedLogins),
-    ...differs('epoch', before.epoch, after.epoch),
-    ...differs('good until', before.expires, after.expires),
-  ]
-}
-
-const show = (value: unknown) => (value === undefined ? 'none' : JSON.stringify(value))
 const ownersOf = ({ keys }: Root) => keys.map(({ owner }) => owner).join(', ')
 
 function list(parsed: Parsed, name: string, otherwise: string[]): string[] {

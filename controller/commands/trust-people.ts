@@ -13,7 +13,7 @@ import { openAll } from '../push/deploy.ts'
 import { readHello, readRoots } from '../push/session.ts'
 import { ChannelClient } from '../transport/channel-client.ts'
 import { connectHost } from '../transport/connect.ts'
-import { describeRoot } from './trust-show.ts'
+import { describeRoot } from '../identity/describe-root.ts'
 
 const now = () => new Date().toISOString()
 

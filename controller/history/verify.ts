@@ -3,7 +3,7 @@ import { asDeployError } from '../../shared/errors.ts'
 import { namespaces } from '../../shared/formats/namespaces.ts'
 import { Order, orderLimits } from '../../shared/formats/order.ts'
 import { parserOf } from '../../shared/schema.ts'
-import { inRole, needPeople, whoSigned } from '../../shared/trust/signers.ts'
+import { inRole, notEnough, whoSigned } from '../../shared/trust/signers.ts'
 import type { Fleet } from '../identity/fleet.ts'
 import type { Broken } from './compare.ts'
 import { checkAnswers, openReceipt } from '../push/receipt.ts'
@@ -74,7 +74,7 @@ function checkOrder({ order: bytes, orderSignatures }: Push, fleet: Fleet) {
   const signed = whoSigned(namespaces.order, bytes, orderSignatures, root)
   const able = ['order', 'schedule'] as const
   if (able.every((role) => inRole(signed.by, role, order.notBefore).length === 0))
-    needPeople(signed, 'order', root, order.notBefore, 'order')
+    throw notEnough(signed, 'order', root, 'order')
 }
 
 function checkChain(host: string, results: readonly HostResult[], { broken, notes }: Checked) {

@@ -1,9 +1,6 @@
 import { DeployError } from '../../shared/errors.ts'
 import type { Policy, Role, Root, RootKey } from '../../shared/formats/root.ts'
 
-/** The next root, which differs from the one before by what is given. */
-const next = (root: Root, change: Partial<Root>): Root => ({ ...root, version: root.version + 1, ...change })
-
 /** Thresholds for roles that got their first key; one is enough until somebody says otherwise. */
 function completed(root: Root): Root {
   const optional = (['schedule', 'recovery'] as const).filter((role) =>
@@ -15,10 +12,16 @@ function completed(root: Root): Root {
   return { ...root, thresholds: { ...rest, ...Object.fromEntries(more) } }
 }
 
-/** A further key, or another entry for one that is there. */
-export function withKey(root: Root, entry: RootKey): Root {
+type FingerprintOf = (line: string) => string
+
+/** A further key, or another entry for one that is there; logins that were shut out are let in again. */
+export function withKey(root: Root, entry: RootKey, fingerprintOf: FingerprintOf): Root {
+  const { revokedLogins = [], ...rest } = root
   const keys = root.keys.filter(({ key }) => key !== entry.key)
-  return completed(next(root, { keys: [...keys, entry] }))
+  const again = new Set(entry.logins?.map(fingerprintOf))
+  const revoked = revokedLogins.filter((one) => !again.has(one))
+  const still = revoked.length > 0 ? { revokedLogins: revoked } : {}
+  return completed({ ...rest, ...still, keys: [...keys, entry] })
 }
 
 export type Revoked = { root: Root; keys: RootKey[]; logins: string[] }
@@ -29,11 +32,7 @@ export type Revoked = { root: Root; keys: RootKey[]; logins: string[] }
  * @param fingerprintOf of a public key's line
  * @throws DeployError E_KEY_UNKNOWN
  */
-export function withoutKeys(
-  root: Root,
-  who: readonly string[],
-  fingerprintOf: (line: string) => string,
-): Revoked {
+export function withoutKeys(root: Root, who: readonly string[], fingerprintOf: FingerprintOf): Revoked {
   const isMeant = ({ owner, key }: RootKey) => who.includes(owner) || who.includes(fingerprintOf(key))
   const gone = root.keys.filter(isMeant)
   const isKnown = (one: string) => gone.some(({ owner, key }) => one === owner || one === fingerprintOf(key))
@@ -48,18 +47,18 @@ export function withoutKeys(
   const revokedLogins = [...new Set([...(root.revokedLogins ?? []), ...logins])]
   const keys = root.keys.filter((key) => !isMeant(key))
   const change = revokedLogins.length > 0 ? { keys, revokedLogins } : { keys }
-  return { root: completed(next(root, change)), keys: gone, logins }
+  return { root: completed({ ...root, ...change }), keys: gone, logins }
 }
 
 /** One key in the place of another, with all that it may. */
 export function withNewKey(root: Root, old: string, key: string): Root {
-  return next(root, { keys: root.keys.map((one) => (one.key === old ? { ...one, key } : one)) })
+  return { ...root, keys: root.keys.map((one) => (one.key === old ? { ...one, key } : one)) }
 }
 
-export const withExpiry = (root: Root, expires: string): Root => next(root, { expires })
-
-export const withThreshold = (root: Root, role: Role, people: number): Root =>
-  next(root, { thresholds: { ...root.thresholds, [role]: people } })
+export const withThreshold = (root: Root, role: Role, people: number): Root => ({
+  ...root,
+  thresholds: { ...root.thresholds, [role]: people },
+})
 
 /** A policy takes the place of one with the same scope; one that demands nothing takes it away. */
 export function withPolicy(root: Root, policy: Policy): Root {
@@ -68,12 +67,12 @@ export function withPolicy(root: Root, policy: Policy): Root {
   const isEmpty = policy.approvals === undefined && policy.cleanCommit === undefined
   const policies = isEmpty ? others : [...others, policy]
   const { policies: _, ...rest } = root
-  return next(rest, policies.length > 0 ? { policies } : {})
+  return policies.length > 0 ? { ...rest, policies } : rest
 }
 
 /** After keys were lost: without them, with a new one that may what they might, in a new epoch. */
 export function recovered(root: Root, lost: readonly RootKey[], owner: string, key: string): Root {
   const kept = root.keys.filter((one) => !lost.includes(one))
   const roles = [...new Set([...lost.flatMap((one) => one.roles), 'root' as const])]
-  return completed(next(root, { keys: [...kept, { owner, key, roles }], epoch: root.epoch + 1 }))
+  return completed({ ...root, keys: [...kept, { owner, key, roles }], epoch: root.epoch + 1 })
 }

@@ -27,16 +27,8 @@ export function checkAuthority(
     const host = session.target.name
     // What the host itself will find out where this side does not know.
     const known = provenance ?? { commit: '', dirty: false, builder: '', lockfile: null }
-    authorize({
-      root,
-      order,
-      signed,
-      approvals: opened,
-      host,
-      previous: state.previous,
-      provenance: known,
-      now,
-    })
+    const facts = { previous: state.previous, configuration: state.environment, provenance: known, now }
+    authorize({ root, order, signed, approvals: opened, host, ...facts })
   }
 }
 

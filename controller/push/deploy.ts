@@ -48,7 +48,9 @@ export async function openAll({
   await Promise.all(target.hosts.map((host) => limit(() => open(host))))
   // One of them may have known a newer root than those that were asked before it.
   const behind = opened.filter(({ hello }) => hello.root.version < sessions.fleet.root.version)
-  await Promise.all(behind.map((session) => agreeOnRoot(session, sessions.fleet)))
+  await Promise.all(behind.map((session) => agreeOnRoot(session, sessions)))
+  const order = target.hosts.map(({ name }) => name)
+  opened.sort((a, b) => order.indexOf(a.target.name) - order.indexOf(b.target.name))
   return { opened, failed }
 }
 

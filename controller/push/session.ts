@@ -1,4 +1,5 @@
 import { DeployError } from '../../shared/errors.ts'
+import type { Root } from '../../shared/formats/root.ts'
 import { fingerprintOf, publicKeyBlob } from '../../shared/sshsig/public-key.ts'
 import { parserOf, Type } from '../../shared/schema.ts'
 import { Hello, RootsAnswer, ServiceState, apiVersion } from '../../shared/wire/api.ts'
@@ -16,7 +17,12 @@ const confirmedParser = parserOf(Type.Object({ confirmed: Type.Literal(true) }))
 const rootsParser = parserOf(RootsAnswer)
 const followedParser = parserOf(Type.Pick(Hello, ['root']))
 
-export type SessionOptions = ConnectOptions & { fleet: Fleet; history: History }
+export type SessionOptions = ConnectOptions & {
+  fleet: Fleet
+  history: History
+  /** Told when a host knew a newer root, which counts here from then on. */
+  onNewRoot?: (host: string, before: Root, after: Root) => void
+}
 
 /** A host that was reached and is who it should be. */
 export type Session = { target: HostTarget; client: ChannelClient; hello: Hello }
@@ -32,7 +38,7 @@ export async function openSession(target: HostTarget, options: SessionOptions): 
   try {
     const session = { target, client, hello: await readHello(client, target.name) }
     checkIdentity(target.name, session.hello, options)
-    await agreeOnRoot(session, options.fleet)
+    await agreeOnRoot(session, options)
     return session
   } catch (error) {
     client.close()
@@ -75,9 +81,16 @@ function checkIdentity(name: string, hello: Hello, { fleet, history }: SessionOp
  * Nobody has to be trusted for this: each side checks every root by the one before it.
  * @throws DeployError E_ROOT_FORK, and those of followRoot
  */
-export async function agreeOnRoot({ client, hello, target }: Session, fleet: Fleet): Promise<void> {
+export async function agreeOnRoot(
+  { client, hello, target }: Session,
+  { fleet, onNewRoot }: Pick<SessionOptions, 'fleet' | 'onNewRoot'>,
+): Promise<void> {
   const { version } = hello.root
-  if (version > fleet.root.version) fleet.adopt((await readRoots(client, fleet.root.version)).roots, now())
+  if (version > fleet.root.version) {
+    const before = fleet.root
+    const isNew = fleet.adopt((await readRoots(client, before.version)).roots, now())
+    if (isNew) onNewRoot?.(target.name, before, fleet.root)
+  }
   const ours = fleet.root.version
   if (version < ours) {
     const body = JSON.stringify({ roots: fleet.after(version) } satisfies RootsAnswer)

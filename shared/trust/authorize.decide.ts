@@ -5,7 +5,7 @@ import type { Order } from '../formats/order.ts'
 import type { Root } from '../formats/root.ts'
 import type { OpenedApproval } from './approvals.ts'
 import { covers, demandsOf } from './scope.decide.ts'
-import { inRole, people, type Signed, type SigningKey } from './signers.ts'
+import { inRole, notEnough, people, type Signed, type SigningKey } from './signers.ts'
 
 export type Request = {
   root: Root
@@ -14,8 +14,12 @@ export type Request = {
   signed: Signed
   approvals: readonly OpenedApproval[]
   host: string
-  /** What the service would go back to: that needs nobody's further consent. */
+  /**
+   * What the service would go back to, and the digest of the configuration it has: that release with that
+   * configuration needs nobody's further consent. Another configuration could make anything of it.
+   */
   previous: string | null
+  configuration: string | null
   provenance: Manifest['provenance']
   /** ISO instant. */
   now: string
@@ -29,21 +33,13 @@ export type Authority = { by: SigningKey[]; agreed: SigningKey[]; isScheduled: b
  * @throws DeployError E_SIGNER_UNKNOWN, E_SCOPE, E_APPROVALS, E_DIRTY_RELEASE
  */
 export function authorize(request: Request): Authority {
-  const { root, order, signed, host, previous, provenance, now } = request
+  const { root, order, signed, host, provenance, now } = request
   const { service } = order
   const ordering = inRole(signed.by, 'order', now)
   const scheduling = ordering.length === 0 ? inRole(signed.by, 'schedule', now) : []
   const isScheduled = scheduling.length > 0
   const able = isScheduled ? scheduling : ordering
-  if (able.length === 0)
-    throw new DeployError('E_SIGNER_UNKNOWN', {
-      what: 'order',
-      role: 'order',
-      got: [...signed.by, ...signed.strangers.map((fingerprint) => ({ owner: 'unknown', fingerprint }))]
-        .map(({ owner, fingerprint }) => `${owner} ${fingerprint}`)
-        .join(', '),
-      needed: root.thresholds.order,
-    })
+  if (able.length === 0) throw notEnough(signed, 'order', root, 'order')
   const by = people(able.filter(({ scope }) => covers(scope, service, host)))
   if (by.length === 0)
     throw new DeployError('E_SCOPE', { owner: able.map(({ owner }) => owner).join(', '), service, host })
@@ -51,7 +47,8 @@ export function authorize(request: Request): Authority {
   const demands = demandsOf(root, service, host)
   // A schedule's key agrees to nothing: it may only carry out what people have agreed to.
   const counted = people(isScheduled ? agreed : [...by, ...agreed])
-  const isBack = !isScheduled && order.release === previous
+  const isSame = order.environment.digest === request.configuration
+  const isBack = !isScheduled && isSame && order.release === request.previous
   const needed = isBack ? root.thresholds.order : demands.people
   const enough = isScheduled ? by.length >= (root.thresholds.schedule ?? Number.POSITIVE_INFINITY) : true
   if (counted.length < needed || !enough)

@@ -10,6 +10,7 @@ const parser = parserOf(Root)
 /** A root exactly as it is signed. */
 export type SignedRoot = { root: Root; bytes: Buffer; signatures: readonly string[] }
 
+const unreachable = (why: string) => new DeployError('E_ROOT_UNREACHABLE', { why })
 const invalid = (why: string) => new DeployError('E_DOCUMENT_INVALID', { what: 'root', why })
 
 /**
@@ -23,7 +24,7 @@ export function openRoot(bytes: Buffer, signatures: readonly string[]): SignedRo
   return { root, bytes, signatures }
 }
 
-/** A root that may still lack signatures. @throws DeployError E_DOCUMENT_INVALID */
+/** A root that may still lack signatures. @throws DeployError E_DOCUMENT_INVALID, E_ROOT_UNREACHABLE */
 export function parseRoot(bytes: Uint8Array): Root {
   const root = parseDocument(parser, bytes, 'root', rootLimits)
   if (new Set(root.keys.map(({ key }) => key)).size !== root.keys.length)
@@ -31,9 +32,9 @@ export function parseRoot(bytes: Uint8Array): Root {
   for (const role of roles) {
     const owners = new Set(root.keys.filter((key) => key.roles.includes(role)).map(({ owner }) => owner))
     const needed = root.thresholds[role]
-    if (needed === undefined && owners.size > 0) throw invalid(`the role ${role} has no threshold`)
+    if (needed === undefined && owners.size > 0) throw unreachable(`the role ${role} has no threshold`)
     if (needed !== undefined && owners.size < needed)
-      throw invalid(`${needed} people must sign in the role ${role}, and it names ${owners.size}`)
+      throw unreachable(`${needed} must sign in the role ${role}, and it names ${owners.size}`)
   }
   return root
 }

@@ -55,13 +55,14 @@ export function needPeople(
   what: string,
 ): SigningKey[] {
   const found = people(inRole(signed.by, role, now))
-  const needed = root.thresholds[role] ?? Number.POSITIVE_INFINITY
-  if (found.length >= needed) return found
-  const got = [...signed.by.map(({ owner, fingerprint }) => `${owner} ${fingerprint}`), ...signed.strangers]
-  throw new DeployError('E_SIGNER_UNKNOWN', {
-    what,
-    role,
-    got: got.join(', ') || 'nobody',
-    needed: Number.isFinite(needed) ? needed : 'no number of',
-  })
+  const needed = root.thresholds[role]
+  if (needed !== undefined && found.length >= needed) return found
+  throw notEnough(signed, role, root, what)
+}
+
+/** That a document lacks signatures, with those that it has. */
+export function notEnough({ by, strangers }: Signed, role: Role, root: Root, what: string): DeployError {
+  const got = [...by.map(({ owner, fingerprint }) => `${owner} ${fingerprint}`), ...strangers]
+  const needed = root.thresholds[role] ?? 'no number of'
+  return new DeployError('E_SIGNER_UNKNOWN', { what, role, got: got.join(', ') || 'nobody', needed })
 }

@@ -7,7 +7,7 @@ import t from 'tap'
 import { compareReceipts, type HostReceipts } from '../../controller/history/compare.ts'
 import { History } from '../../controller/history/history.ts'
 import { openReceipt } from '../../controller/push/receipt.ts'
-import { parseDocument, sha256Hex } from '../../shared/documents/document.ts'
+import { encodeDocument, parseDocument, sha256Hex } from '../../shared/documents/document.ts'
 import type { Manifest } from '../../shared/formats/manifest.ts'
 import { Order } from '../../shared/formats/order.ts'
 import type { Role, Root } from '../../shared/formats/root.ts'
@@ -215,6 +215,11 @@ t.test('a stolen order key: it makes no releases, and cannot do what several mus
   const known = await rig.state('web1')
   const again = { ...back, release: known.active ?? '' }
   t.equal(await attacker.send('web1', again, eve.signer), 'E_APPROVALS')
+  // NODE_OPTIONS would make anything of the release before.
+  const other = { ...attacker.environment, env: { NODE_OPTIONS: '--import=data:text/javascript,0' } }
+  const digest = sha256Hex(encodeDocument(other))
+  const bent = { ...back, environment: { name: other.name, digest } }
+  t.equal(await attacker.send('web1', bent, eve.signer, { environment: other }), 'E_APPROVALS')
   const own = await attacker.approval(eve.signer, again)
   t.equal(await attacker.send('web1', again, eve.signer, { approvals: [own] }), 'E_APPROVALS')
   t.equal(

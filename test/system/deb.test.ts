@@ -25,7 +25,7 @@ t.test('the Debian package makes the same host', { skip }, async (t) => {
   t.equal(installed.status, 0, installed.stdout + installed.stderr)
   t.equal((await web1.run('systemctl', 'is-enabled', 'deploy-agent')).stdout, 'enabled\n')
 
-  for (const name of ['root.json', 'root.json.sig'])
+  for (const name of ['root.1.json', 'root.1.json.sig'])
     await web1.copy(join(laptop.home.configDir, name), `/root/${name}`)
   await web1.copy(`${rig.loginKey}.pub`, '/root/keys')
   const base = '/usr/lib/deployctl/current'
@@ -36,7 +36,7 @@ t.test('the Debian package makes the same host', { skip }, async (t) => {
     '--host',
     'web1',
     '--root',
-    '/root/root.json',
+    '/root/root.1.json',
     '--keys',
     '/root/keys',
   )

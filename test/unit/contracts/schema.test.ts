@@ -23,6 +23,7 @@ t.test('an order without hosts, or with an unsafe integer, is not an order', (t)
     spec: 'deployctl/order/v1',
     fleet: 'b'.repeat(32),
     epoch: 1,
+    root: 1,
     opId: 'c'.repeat(32),
     action: 'deploy',
     service: 'shop',

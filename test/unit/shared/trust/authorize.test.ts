@@ -55,6 +55,7 @@ const request = (root: Root, who: Person, change: Partial<Request> = {}): Reques
   approvals: [],
   host: 'web1',
   previous: null,
+  configuration: environment.digest,
   provenance: clean,
   now,
   ...change,
@@ -115,6 +116,12 @@ t.test('going back to the release before needs nobody else; to another one it do
   const dirty = { ...clean, dirty: true }
   t.match(authorize(request(root, ann, { previous: release, provenance: dirty })), { agreed: [] })
   t.throws(() => authorize(request(root, ann, { previous: other })), { code: 'E_APPROVALS' })
+  for (const configuration of [other, null])
+    t.throws(
+      () => authorize(request(root, ann, { previous: release, configuration })),
+      { code: 'E_APPROVALS' },
+      'nor with another configuration, which could make anything of it',
+    )
   t.end()
 })
 

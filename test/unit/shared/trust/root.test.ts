@@ -67,7 +67,7 @@ t.test('a root that would lock everybody out is none', async (t) => {
   const never = rootWith(root.keys, { thresholds: { root: 3, release: 1, order: 1 } })
   const { bytes, signatures } = await signRoot(never, ann, ben)
   t.throws(() => openRoot(bytes, signatures), {
-    message: /3 people must sign in the role root, and it names 2/,
+    message: /3 must sign in the role root, and it names 2/,
   })
   const unheard = rootWith([...root.keys, keyOf(spare, ['recovery'])])
   const other = await signRoot(unheard, ann)
