@@ -69,7 +69,7 @@ export const Root = Strict({
   /** A new one voids every order and approval signed before. */
   epoch: Type.Integer({ minimum: 1, maximum: 1_000_000 }),
   expires: Instant,
-  keys: Type.Array(RootKey, { minItems: 1, maxItems: 64 }),
+  keys: Type.Array(RootKey, { maxItems: 64 }),
   thresholds: Strict({
     root: Threshold,
     release: Threshold,
