@@ -1,6 +1,9 @@
 import prettyBytes from 'pretty-bytes'
 import prettyMs from 'pretty-ms'
 
+/** An instant as people read it, to the minute. */
+export const moment = (iso: string): string => `${iso.slice(0, 16).replace('T', ' ')} UTC`
+
 export const bytes = (count: number): string => prettyBytes(count)
 
 export const duration = (ms: number): string =>

@@ -12,7 +12,7 @@ import { askYes, isInteractive } from '../cli/ask.ts'
 import type { Command } from '../cli/command.ts'
 import type { CliContext } from '../cli/context.ts'
 import { keyFlag, signerFor } from '../cli/workspace.ts'
-import { bytes, short } from '../cli/words.ts'
+import { bytes, moment, short } from '../cli/words.ts'
 import { loadProject } from '../config/load.ts'
 import { resolveTarget } from '../config/target.ts'
 import { openFleet } from '../identity/fleet.ts'
@@ -96,7 +96,7 @@ function describe(approval: Approval, manifest: Manifest): string[] {
     ...describeProvenance(provenance).map((line) => `  ${line}`),
     `  runs ${manifest.run.argv.join(' ')}`,
     `  on ${approval.environment.name}: ${approval.hosts.join(', ')}`,
-    `  from ${approval.notBefore} to ${approval.expires}`,
+    `  until ${moment(approval.expires)}`,
     ...(approval.reason ? [`  "${approval.reason}"`] : []),
   ]
 }

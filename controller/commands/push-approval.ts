@@ -7,6 +7,7 @@ import { demandsOf } from '../../shared/trust/scope.decide.ts'
 import type { SignedApproval } from '../../shared/wire/api.ts'
 import { text, type Parsed } from '../cli/command.ts'
 import type { CliContext } from '../cli/context.ts'
+import { moment } from '../cli/words.ts'
 import type { Workspace } from '../cli/workspace.ts'
 import { readApprovalRequest, writeRequest } from '../identity/request-file.ts'
 import { checkApprovals } from '../push/authority.ts'
@@ -90,7 +91,7 @@ export async function writeApprovalRequest(
     release: { manifest: bytes.toString(), signatures },
   })
   const needed = Math.max(...hosts.map((host) => demandsOf(fleet.root, service, host).people))
-  out.line(`wrote ${file}, good until ${approval.expires}; ${needed} must agree, you counted in`)
+  out.line(`wrote ${file}, good until ${moment(approval.expires)}; ${needed} must agree, you counted in`)
   out.line(`Next: have others sign it, deployctl approve ${file}`)
   out.event({ type: 'requested', file, release: release.digest, needed, expires: approval.expires })
 }

@@ -1,6 +1,6 @@
 import { DeployError } from '../../shared/errors.ts'
 import { fingerprintOf, publicKeyBlob } from '../../shared/sshsig/public-key.ts'
-import { checkRootTime, openRoot } from '../../shared/trust/root.ts'
+import { checkRootTime, followChain, openRoot } from '../../shared/trust/root.ts'
 import { writeRoot } from '../../shared/trust/roots.ts'
 import { askYes, interactiveAsking, isInteractive } from '../cli/ask.ts'
 import { text, type Parsed } from '../cli/command.ts'
@@ -57,7 +57,8 @@ export async function joinFleet(parsed: Parsed, context: CliContext): Promise<vo
     const [first, ...rest] = roots
     if (!first) throw new DeployError('E_HOST_ANSWER', { host, why: 'it knows no root' })
     const signed = openRoot(Buffer.from(first.root), first.signatures)
-    for (const line of describeRoot(signed.root)) out.line(line)
+    const newest = followChain(signed, rest).at(-1) ?? signed
+    for (const line of describeRoot(newest.root)) out.line(line)
     const question = `Trust fleet ${signed.root.fleet.slice(0, 8)}, as ${host} shows it?`
     const isAgreed =
       parsed.flags['yes'] === true || (isInteractive() && !out.json && (await askYes(question)))

@@ -43,17 +43,13 @@ export async function fuzz(target: Target, options: FuzzOptions): Promise<Fuzzed
   let [executions, accepted] = [0, 0]
   const run = async (input: Buffer) => {
     executions += 1
-    const began = performance.now()
-    try {
-      const running = target.run(input)
-      if (running) await running
-      accepted += 1
-    } catch (error) {
-      if (!(error instanceof DeployError) || error.code === 'E_INTERNAL')
-        findings.push({ input, why: error instanceof Error ? (error.stack ?? error.message) : String(error) })
-    }
-    const took = performance.now() - began
-    if (took > slowMs) findings.push({ input, why: `it took ${Math.round(took)} ms` })
+    const { thrown, ms } = await attempt(target, input)
+    if (thrown === null) accepted += 1
+    else if (!(thrown instanceof DeployError) || thrown.code === 'E_INTERNAL')
+      findings.push({ input, why: thrown.stack ?? thrown.message })
+    // Twice: the first time it may have been this process that was held up.
+    if (ms > slowMs && (await attempt(target, input)).ms > slowMs)
+      findings.push({ input, why: `it took ${Math.round(ms)} ms` })
   }
   const runAll = async (inputs: readonly Buffer[]) => {
     for (const input of inputs) await run(input)
@@ -79,7 +75,9 @@ export async function fuzz(target: Target, options: FuzzOptions): Promise<Fuzzed
     return { executions, accepted, corpus: corpus.length, blocks: seen.size, seconds, findings }
   }
   for (let toldMs = beganMs; ;) {
-    const batch = Array.from({ length: batchSize }, () => mutate(corpus, random, target.words))
+    const batch = Array.from({ length: batchSize }, () =>
+      mutate(corpus, random, target.words, target.maxBytes),
+    )
     const fresh = (await runAll(batch)).difference(seen)
     for (const block of fresh) seen.add(block)
     if (fresh.size > 0) await locate(batch, fresh)
@@ -90,4 +88,17 @@ export async function fuzz(target: Target, options: FuzzOptions): Promise<Fuzzed
     toldMs = performance.now()
     options.onProgress?.(now)
   }
+}
+
+async function attempt(target: Target, input: Buffer): Promise<{ thrown: Error | null; ms: number }> {
+  const beganMs = performance.now()
+  let thrown: Error | null = null
+  try {
+    // Most are not asynchronous, and a turn of the event loop for each would be half of the time.
+    const running = target.run(input)
+    if (running) await running
+  } catch (error) {
+    thrown = error instanceof Error ? error : new Error(String(error))
+  }
+  return { thrown, ms: performance.now() - beganMs }
 }

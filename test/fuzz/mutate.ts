@@ -11,7 +11,6 @@ export function randomFrom(seed: number): (below: number) => number {
 
 const oddNumbers = ['0', '-1', '1e309', '9007199254740993', '4294967296', '2147483648', '0.1', '1e21', '-0']
 const tokens = /"(?:[^"\\]|\\.)*"|-?\d[\d.eE+-]*|[[\]{}:,]|true|false|null/g
-const maxBytes = 16 * 1024
 
 type Random = (below: number) => number
 type Mutation = (bytes: Buffer, random: Random, words: readonly string[]) => Buffer
@@ -68,7 +67,12 @@ const mutations: readonly Mutation[] = [
 ]
 
 /** One to eight changes to one input, or to the halves of two. */
-export function mutate(corpus: readonly Buffer[], random: Random, words: readonly string[]): Buffer {
+export function mutate(
+  corpus: readonly Buffer[],
+  random: Random,
+  words: readonly string[],
+  maxBytes = 16 * 1024,
+): Buffer {
   // The newest has led somewhere most recently.
   const pick = () =>
     corpus[random(2) ? random(corpus.length) : corpus.length - 1 - random(Math.min(8, corpus.length))]

@@ -21,6 +21,8 @@ import { readFrames } from '../../shared/wire/pack.ts'
 export type Target = {
   seeds: readonly Buffer[]
   words: readonly string[]
+  /** Longer inputs are cut; 16 KB when left out. */
+  maxBytes?: number
   /** Throws a DeployError for what it refuses; anything else it throws is a defect. */
   run(input: Buffer): void | Promise<void>
 }
@@ -306,6 +308,7 @@ export const targets: Record<string, Target> = {
   },
   'deploy.yaml': {
     seeds: configs.map((text) => Buffer.from(text)),
+    maxBytes: 512,
     words: [...new Set(configs.join('').match(/\w+:?/g))].concat([
       '&a',
       '*a',

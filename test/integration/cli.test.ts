@@ -1,8 +1,11 @@
-import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
+import { spawn } from 'node:child_process'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
 import t, { type Test } from 'tap'
 import { commands } from '../../controller/commands/all.ts'
+import { sources } from '../rig/host.ts'
 import { runCli } from '../rig/rig.ts'
 
 /** An empty home and a project in it; no host anywhere. */
@@ -12,7 +15,7 @@ function makePlace(t: Test) {
   mkdirSync(project)
   const env = { PATH: process.env['PATH'], HOME: home, DEPLOYCTL_HOME: join(home, 'deployctl') }
   t.comment(home)
-  return { project, run: (...args: string[]) => runCli(project, env, args) }
+  return { project, env, run: (...args: string[]) => runCli(project, env, args) }
 }
 
 t.test('every command explains itself, with examples', async (t) => {
@@ -108,4 +111,14 @@ t.test('completion knows commands, flags, environments and hosts', async (t) => 
   t.same(await ask('host', 't'), ['trust'])
   for (const shell of ['bash', 'zsh', 'fish'])
     t.match((await run('completion', shell)).stdout, /deployctl complete --/, shell)
+})
+
+t.test('whoever stops reading stops nothing', async (t) => {
+  const { project, env } = makePlace(t)
+  const child = spawn(process.execPath, [sources.cli, 'init'], { cwd: project, env })
+  child.stdout.destroy()
+  const ended = new Promise((resolve) => child.once('close', resolve))
+  t.equal(await text(child.stderr), '')
+  t.equal(await ended, 0)
+  t.ok(existsSync(join(project, 'deploy.yaml')))
 })
