@@ -6,7 +6,7 @@ import { namespaces } from '../../shared/formats/namespaces.ts'
 import type { Manifest } from '../../shared/formats/manifest.ts'
 import { openApproval, parseApproval } from '../../shared/trust/approvals.ts'
 import { demandsOf } from '../../shared/trust/scope.decide.ts'
-import { people } from '../../shared/trust/signers.ts'
+import { notEnough, people } from '../../shared/trust/signers.ts'
 import type { Signer } from '../../shared/sshsig/signer.ts'
 import { askYes, isInteractive } from '../cli/ask.ts'
 import type { Command } from '../cli/command.ts'
@@ -35,6 +35,12 @@ export const approveCommand: Command = {
     const approval = parseApproval(approvalBytes)
     const release = openAsked(request, approval, root)
     const signer = await signerFor(parsed, context)
+    const own = root.keys.find(({ key }) => key === signer.publicKey)
+    if (!own?.roles.includes('order'))
+      throw notEnough({ by: [], strangers: [signer.fingerprint] }, 'order', root, 'approval')
+    const before = openApproval(approvalBytes, request.signatures, root).signed.by
+    if (before.some(({ key }) => key === signer.publicKey))
+      return out.line(`you have agreed already; next, for who asked: deployctl push --approved ${file}`)
     for (const line of describe(approval, release.manifest)) out.line(line)
     for (const line of await compare(approval, release, signer, context)) out.line(line)
     const question = `Agree to ${approval.service} ${release.manifest.version} on ${approval.environment.name}?`
