@@ -3,6 +3,7 @@ import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
+import { openSigner } from '../../controller/identity/fleet.ts'
 import { allowedSigners } from '../../controller/identity/allowed-signers.ts'
 import { namespaces, type Namespace } from '../../shared/formats/namespaces.ts'
 import type { Role } from '../../shared/formats/root.ts'
@@ -13,6 +14,7 @@ import { inRole, whoSigned } from '../../shared/trust/signers.ts'
 import { keyOf, makePeople, rootWith, signedBy } from '../rig/people.ts'
 import { missingPackage } from '../rig/packages.ts'
 import { makeRig } from '../rig/rig.ts'
+import { makeToken } from '../rig/token.ts'
 
 const skip = missingPackage('/usr/bin/ssh-keygen', 'openssh-client')
 if (skip) t.comment(`skipped: ${skip}`)
@@ -164,3 +166,46 @@ t.test('a key that only ssh-keygen can use signs through it', { skip }, async (t
   const missing = keygenSigner(`${ann.file}.gone`, readFileSync(`${ann.file}.pub`, 'utf8'))
   await t.rejects(missing.sign(namespaces.order, message), { code: 'E_KEY_UNREADABLE' })
 })
+
+t.test(
+  'a hardware key signs with a touch only, which ssh-keygen does not look at and we do',
+  { skip },
+  async (t) => {
+    const token = makeToken()
+    const { ann } = await makePeople('ann')
+    const dir = mkdtempSync(join(tmpdir(), 'deployctl-token-'))
+    t.teardown(() => rmSync(dir, { recursive: true }))
+    const root = rootWith([
+      keyOf(ann, ['root', 'release', 'order']),
+      { owner: 'ben', key: token.publicLine, roles: ['order'] },
+    ])
+    writeFileSync(join(dir, 'allowed_signers'), allowedSigners(root))
+    const document = join(dir, 'document')
+    const message = Buffer.from('{"a":1}\n')
+    writeFileSync(document, message)
+    const ours = (signature: string) => {
+      try {
+        return whoSigned(namespaces.order, message, [signature], root).by.map(({ owner }) => owner)
+      } catch {
+        return []
+      }
+    }
+    for (const [flags, isGood] of [
+      [0x01, true],
+      [0x05, true],
+      [0x00, false],
+      [0x04, false],
+    ] as const) {
+      const signature = token.sshsig(namespaces.order, message, flags)
+      writeFileSync(`${document}.sig`, signature)
+      t.ok(verifies(dir, 'ben', namespaces.order, document), `OpenSSH with flags ${flags}`)
+      t.same(ours(signature), isGood ? ['ben'] : [], `we with flags ${flags}`)
+    }
+    // By way of an agent, as `deployctl push --key token.pub` signs.
+    const socket = join(dir, 'agent.sock')
+    await token.agent(t, socket)
+    writeFileSync(join(dir, 'token.pub'), `${token.publicLine} ben\n`)
+    const signer = await openSigner({ configDir: dir, key: join(dir, 'token.pub'), agentSocket: socket })
+    t.same(ours(await signer.sign(namespaces.order, message)), ['ben'])
+  },
+)
