@@ -23,7 +23,8 @@ export type Fuzzed = {
   findings: Finding[]
 }
 
-const batchSize = 2000
+/** Small batches while much is new, since an input that found something has to be found in its batch. */
+const batchSize = { least: 32, most: 2048 }
 const progressMs = 10_000
 const maxFindings = 10
 /** No input of a few kilobytes may hold a parser up for this long. */
@@ -74,12 +75,12 @@ export async function fuzz(target: Target, options: FuzzOptions): Promise<Fuzzed
     const seconds = (performance.now() - beganMs) / 1000
     return { executions, accepted, corpus: corpus.length, blocks: seen.size, seconds, findings }
   }
+  let size = batchSize.least
   for (let toldMs = beganMs; ;) {
-    const batch = Array.from({ length: batchSize }, () =>
-      mutate(corpus, random, target.words, target.maxBytes),
-    )
+    const batch = Array.from({ length: size }, () => mutate(corpus, random, target.words, target.maxBytes))
     const fresh = (await runAll(batch)).difference(seen)
     for (const block of fresh) seen.add(block)
+    size = fresh.size > 0 ? Math.max(batchSize.least, size / 2) : Math.min(batchSize.most, size * 2)
     if (fresh.size > 0) await locate(batch, fresh)
     const now = result()
     if (executions >= options.executions || now.seconds >= options.seconds || findings.length >= maxFindings)
