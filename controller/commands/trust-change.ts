@@ -104,7 +104,7 @@ export async function recoverRoot(parsed: Parsed, context: CliContext): Promise<
     ...keyOptions(parsed, context),
     key: text(parsed, 'newKey') ?? (await makeKey(context.configDir, `signing_key.${root.version + 1}`)),
   })
-  const next = edit.recovered(root, lost, lost[0]?.owner ?? ownerName(), fresh.publicKey)
+  const next = edit.recovered(root, lost, lost[0]?.owner ?? ownerName(), fresh.publicKey, fingerprint)
   context.out.note(`new key ${fresh.fingerprint}; everything ordered and approved before is void`)
   await bring(next, parsed, context, [recovery, fresh])
 }

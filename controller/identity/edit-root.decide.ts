@@ -70,9 +70,22 @@ export function withPolicy(root: Root, policy: Policy): Root {
   return policies.length > 0 ? { ...rest, policies } : rest
 }
 
-/** After keys were lost: without them, with a new one that may what they might, in a new epoch. */
-export function recovered(root: Root, lost: readonly RootKey[], owner: string, key: string): Root {
-  const kept = root.keys.filter((one) => !lost.includes(one))
+/**
+ * After keys were lost: without them and the logins of who had them, with a new one that may what they
+ * might, in a new epoch.
+ */
+export function recovered(
+  root: Root,
+  lost: readonly RootKey[],
+  owner: string,
+  key: string,
+  fingerprintOf: FingerprintOf,
+): Root {
+  const { root: rest } = withoutKeys(
+    root,
+    lost.map((one) => fingerprintOf(one.key)),
+    fingerprintOf,
+  )
   const roles = [...new Set([...lost.flatMap((one) => one.roles), 'root' as const])]
-  return completed({ ...root, keys: [...kept, { owner, key, roles }], epoch: root.epoch + 1 })
+  return completed({ ...rest, keys: [...rest.keys, { owner, key, roles }], epoch: root.epoch + 1 })
 }

@@ -11,7 +11,8 @@ import { encodeDocument, parseDocument, sha256Hex } from '../../shared/documents
 import type { Manifest } from '../../shared/formats/manifest.ts'
 import { Order } from '../../shared/formats/order.ts'
 import type { Role, Root } from '../../shared/formats/root.ts'
-import { parserOf } from '../../shared/schema.ts'
+import { Type, parserOf } from '../../shared/schema.ts'
+import { fingerprintOf, publicKeyBlob } from '../../shared/sshsig/public-key.ts'
 import type { OrderRequest } from '../../shared/wire/api.ts'
 import { Attacker, type Change } from '../rig/attacker.ts'
 import { fleetOf } from '../rig/host.ts'
@@ -21,6 +22,7 @@ import { makeRig, type Rig } from '../rig/rig.ts'
 /** THREATS.md has a row for each of these tests; a test there holds them together. */
 const { ben, eve, cron, safe } = await makePeople('ben', 'eve', 'cron', 'safe')
 
+const anything = parserOf(Type.Unknown())
 const hour = 3_600_000
 const at = (ms: number) => new Date(Date.now() + ms).toISOString()
 
@@ -302,7 +304,7 @@ t.test(
 )
 
 t.test('a taken SSH account: whoever logs in can look, and order nothing', async (t) => {
-  const { attacker, unchanged } = await attacked(t)
+  const { rig, attacker, unchanged } = await attacked(t)
   const order = await attacker.order('web1')
   t.equal(
     await attacker.send('web1', order, undefined, { signatures: ['s'.repeat(64)] }),
@@ -315,6 +317,18 @@ t.test('a taken SSH account: whoever logs in can look, and order nothing', async
     'E_SIGNER_UNKNOWN',
   )
   t.ok(await unchanged())
+  // Shut out while it is logged in: the connection is worth nothing from then on.
+  const own = await attacker.own()
+  const line = readFileSync(`${rig.home.loginKey}.pub`, 'utf8')
+  const revokedLogins = [fingerprintOf(publicKeyBlob(line))]
+  await attacker.with('web1', async ({ client }) => {
+    await client.get('/v1/hello', anything)
+    t.equal(
+      await attacker.handRoot('web1', { ...root, version: root.version + 1, revokedLogins }, own),
+      'accepted',
+    )
+    await t.rejects(client.get('/v1/hello', anything), { code: 'E_LOGIN_REVOKED' })
+  })
 })
 
 t.test('a malicious host: it forges nothing for others, and cannot take back what was seen', async (t) => {
