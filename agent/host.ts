@@ -8,7 +8,7 @@ import { Strict, Type, parserOf, type Static } from '../shared/schema.ts'
 import { generateKey } from '../shared/sshsig/generate-key.ts'
 import { keyFileSigner } from '../shared/sshsig/key-file.ts'
 import type { Signer } from '../shared/sshsig/signer.ts'
-import { checkRootTime, openRoot } from '../shared/trust/root.ts'
+import { checkRootTime, type SignedRoot } from '../shared/trust/root.ts'
 import { Roots, writeRoot } from '../shared/trust/roots.ts'
 import { tellLogins } from './trust/logins.ts'
 
@@ -36,12 +36,14 @@ export const hostPaths = (dir: string) => ({
 /**
  * Makes a directory into a host: its name, whom it trusts, a key of its own. Done again it only renews
  * the name, and trusts the root unless it has followed a later one.
- * @throws DeployError as openRoot, E_ROOT_EXPIRED, E_DOCUMENT_INVALID for a bad name
+ * @param roots a chain; those before the last are for whoever is still behind
+ * @throws DeployError E_ROOT_EXPIRED, E_DOCUMENT_INVALID for a bad name
  */
-export function setUpHost(dir: string, name: string, bytes: Buffer, signatures: readonly string[]): void {
+export function setUpHost(dir: string, name: string, roots: readonly SignedRoot[]): void {
   const paths = hostPaths(dir)
-  const signed = openRoot(bytes, signatures)
-  checkRootTime(signed.root, new Date().toISOString())
+  const last = roots.at(-1)
+  if (!last) throw new DeployError('E_DOCUMENT_INVALID', { what: 'root', why: 'there is none' })
+  checkRootTime(last.root, new Date().toISOString())
   const settings: HostSettings = { host: name }
   if (!settingsParser.check(settings))
     throw new DeployError('E_DOCUMENT_INVALID', {
@@ -56,7 +58,7 @@ export function setUpHost(dir: string, name: string, bytes: Buffer, signatures: 
     replaceFile(`${paths.receiptKey}.pub`, `${publicKey}\n`, 0o644)
     replaceFile(paths.receiptKey, privateKey, 0o600)
   }
-  writeRoot(dir, signed)
+  for (const root of roots) writeRoot(dir, root)
   replaceFile(paths.settings, `${JSON.stringify(settings, null, 2)}\n`, 0o644)
 }
 

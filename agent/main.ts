@@ -1,11 +1,11 @@
-import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 
 /** deploy-agent: what runs on a host. Each command loads only what it needs; the bridge must start fast. */
 const usage = `deploy-agent COMMAND [options]
 
-  setup --host NAME --root FILE   make this directory a host of a fleet (FILE.sig beside it)
+  setup --host NAME --root FILE   make this directory a host of a fleet (root.N.json, with
+                                  its .sig and the roots before it beside it)
   serve                           run the agent
     --ssh ADDRESS:PORT            with the embedded SSH server as well
     --authorized-keys FILE        who may log in there (DIR/authorized_keys)
@@ -64,10 +64,10 @@ async function main(): Promise<void> {
 
 async function setUp(dir: string, host: string | undefined, root: string | undefined) {
   const { setUpHost } = await import('./host.ts')
-  const { splitArmored } = await import('../shared/sshsig/format.ts')
+  const { readChain } = await import('../shared/trust/roots.ts')
   const { DeployError } = await import('../shared/errors.ts')
   if (!host || !root) throw new DeployError('E_USAGE', { detail: 'setup needs --host NAME and --root FILE' })
-  setUpHost(dir, host, readFileSync(root), splitArmored(readFileSync(`${root}.sig`, 'utf8')))
+  setUpHost(dir, host, readChain(root))
   console.log(`${dir} is now host "${host}". Start it: deploy-agent serve --dir ${dir}`)
 }
 

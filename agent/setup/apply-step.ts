@@ -7,12 +7,13 @@ import {
   mkdtempSync,
   readFileSync,
   rmSync,
-  writeFileSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { sha256Hex } from '../../shared/documents/document.ts'
 import type { Step } from '../../shared/install/steps.ts'
+import { openChain } from '../../shared/trust/root.ts'
+import { writeRoot } from '../../shared/trust/roots.ts'
 import { replaceFile } from '../../shared/durable.ts'
 import { switchAgent } from './agent-version.ts'
 import { noteInstalled, readInstalled } from './installed.ts'
@@ -124,14 +125,15 @@ function addLines({ path, mode, lines }: Of<'lines'>): Outcome {
 }
 
 /** As the agent's user, since the directory is its own and root follows nobody's links. */
-function trust({ host, root, signatures }: Of<'trust'>): Outcome {
+function trust({ host, roots }: Of<'trust'>): Outcome {
   const dir = mkdtempSync(join(tmpdir(), 'deployctl-trust-'))
   try {
     chmodSync(dir, 0o755)
-    writeFileSync(join(dir, 'root.json'), root, { mode: 0o644 })
-    writeFileSync(join(dir, 'root.json.sig'), signatures, { mode: 0o644 })
+    const last = openChain(roots)
+      .map((root) => writeRoot(dir, root))
+      .at(-1)
     const program = ['/usr/lib/deployctl/current/bin/node', '/usr/lib/deployctl/current/dist/deploy-agent.js']
-    const args = ['setup', '--dir', '/var/lib/deployctl', '--host', host, '--root', join(dir, 'root.json')]
+    const args = ['setup', '--dir', '/var/lib/deployctl', '--host', host, '--root', last ?? '']
     mustRun([...program, ...args], accountIds('deploy-agent'))
     return 'done'
   } finally {

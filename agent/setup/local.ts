@@ -5,7 +5,7 @@ import { hostPathsLookedAt, planHost, type Wanted } from '../../shared/install/p
 import { planRemoval } from '../../shared/install/plan-removal.ts'
 import type { Step } from '../../shared/install/steps.ts'
 import { lookScript, readTemplates } from '../../shared/install/templates.ts'
-import { readRoot } from '../../shared/trust/roots.ts'
+import { asAnswer, readChain } from '../../shared/trust/roots.ts'
 import { runSystem } from './run.ts'
 
 /**
@@ -24,7 +24,7 @@ export const planInstall = (version: string): Step[] =>
 
 /** Makes this host part of a fleet. @param keys a file of public keys that may log in for pushes */
 export function planJoin(name: string, root: string, keys: string | undefined): Step[] {
-  const { root: opened, bytes, signatures } = readRoot(root)
+  const chain = readChain(root)
   const facts = look()
   const version = facts.current?.replace('versions/', '')
   if (version === undefined)
@@ -35,7 +35,7 @@ export function planJoin(name: string, root: string, keys: string | undefined): 
       : readFileSync(keys, 'utf8')
           .split('\n')
           .filter((line) => /^[^#\s]/.test(line))
-  const trust = { name, fleet: opened.fleet, root: bytes.toString(), signatures: signatures.join('') }
+  const trust = { name, fleet: chain[0]?.root.fleet ?? '', roots: chain.map(asAnswer) }
   return plan({ version, templates: readTemplates(), trust, loginKeys })
 }
 

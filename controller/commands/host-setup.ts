@@ -139,13 +139,7 @@ async function bring(
   const keys = isNew ? await loginKeys(named, target, sessions, facts.logins) : []
   const templates = readTemplates()
   const version = agent?.id ?? 'none'
-  const { bytes, signatures } = fleet.current
-  const trust = {
-    name,
-    fleet: fleet.root.fleet,
-    root: bytes.toString(),
-    signatures: signatures.join(''),
-  }
+  const trust = { name, fleet: fleet.root.fleet, roots: fleet.after(0) }
   const host = planHost(facts, { version, templates, trust, loginKeys: keys })
   const known = facts.services.filter(({ service }) => service !== registration?.service)
   const services = [...known, ...(registration ? [registration] : [])].map((one) =>

@@ -1,6 +1,6 @@
 import { DeployError } from '../../shared/errors.ts'
 import { fingerprintOf, publicKeyBlob } from '../../shared/sshsig/public-key.ts'
-import { checkRootTime, followChain, openRoot } from '../../shared/trust/root.ts'
+import { checkRootTime, openChain } from '../../shared/trust/root.ts'
 import { writeRoot } from '../../shared/trust/roots.ts'
 import { askYes, interactiveAsking, isInteractive } from '../cli/ask.ts'
 import { text, type Parsed } from '../cli/command.ts'
@@ -54,20 +54,18 @@ export async function joinFleet(parsed: Parsed, context: CliContext): Promise<vo
   try {
     const { host } = await readHello(client, address)
     const { roots } = await readRoots(client, 0)
-    const [first, ...rest] = roots
-    if (!first) throw new DeployError('E_HOST_ANSWER', { host, why: 'it knows no root' })
-    const signed = openRoot(Buffer.from(first.root), first.signatures)
-    const newest = followChain(signed, rest).at(-1) ?? signed
+    const chain = openChain(roots)
+    const newest = chain.at(-1)
+    if (!newest) throw new DeployError('E_HOST_ANSWER', { host, why: 'it knows no root' })
+    checkRootTime(newest.root, now())
     for (const line of describeRoot(newest.root)) out.line(line)
-    const question = `Trust fleet ${signed.root.fleet.slice(0, 8)}, as ${host} shows it?`
+    const question = `Trust fleet ${newest.root.fleet.slice(0, 8)}, as ${host} shows it?`
     const isAgreed =
       parsed.flags['yes'] === true || (isInteractive() && !out.json && (await askYes(question)))
     if (!isAgreed) throw new DeployError('E_NOT_CONFIRMED', { what: question, flag: '--yes' })
     await chooseKey(keyOptions(parsed, context))
-    writeRoot(configDir, signed)
+    for (const root of chain) writeRoot(configDir, root)
     const fleet = openFleet(configDir)
-    fleet.adopt(rest, now())
-    checkRootTime(fleet.root, now())
     out.line(`joined fleet ${fleet.root.fleet.slice(0, 8)} at root ${fleet.root.version}`)
     const { publicKey } = await openSigner(keyOptions(parsed, context))
     const own = fleet.root.keys.find(({ key }) => key === publicKey)

@@ -1,3 +1,4 @@
+import type { RootChain } from '../wire/api.ts'
 import type { HostFacts } from './facts.ts'
 import { planFiles, type FileStep, type Problem } from './managed-files.ts'
 import type { Step } from './steps.ts'
@@ -20,7 +21,7 @@ export type Wanted = {
   version: string
   templates: Templates
   /** Absent for a package, which belongs to nobody's fleet yet. */
-  trust?: { name: string; fleet: string; root: string; signatures: string }
+  trust?: { name: string; fleet: string; roots: RootChain }
   /** Public keys that may log in as deployctl. */
   loginKeys: readonly string[]
 }
@@ -142,9 +143,7 @@ export function planHost(facts: HostFacts, wanted: Wanted): { steps: Step[]; pro
   const started: Step[] = [
     ...(atBoot.every((unit) => facts.enabled.has(unit)) ? [] : [run('systemctl', 'enable', ...atBoot)]),
     ...(facts.current === null ? [link('current', version), link('good', version)] : []),
-    ...(trust && !isTrusted
-      ? [{ do: 'trust' as const, host: trust.name, root: trust.root, signatures: trust.signatures }]
-      : []),
+    ...(trust && !isTrusted ? [{ do: 'trust' as const, host: trust.name, roots: trust.roots }] : []),
     ...(trust && !(isCurrent && isTrusted && !isUnitChanged) ? [{ do: 'agent' as const, version }] : []),
   ]
   if (written.length + started.length === 0) return { steps: [], problems }

@@ -1,4 +1,5 @@
 import { Name } from '../formats/names.ts'
+import { RootChain } from '../wire/api.ts'
 import { Strict, Type, parserOf, type Static } from '../schema.ts'
 
 const AbsolutePath = Type.String({ pattern: '^/[^\\u0000\\n]*$', maxLength: 4096 })
@@ -43,7 +44,7 @@ export const Step = Type.Union([
   }),
   Strict({ do: Type.Literal('link'), path: AbsolutePath, target: Type.String({ maxLength: 4096 }) }),
   /** Makes the agent's directory that of a host of this fleet, as the agent's user. */
-  Strict({ do: Type.Literal('trust'), host: Name, root: Text, signatures: Text }),
+  Strict({ do: Type.Literal('trust'), host: Name, roots: RootChain }),
   /** `mayFail`: what it is about may be gone already. */
   Strict({ do: Type.Literal('run'), argv: Argv, mayFail: Type.Optional(Type.Boolean()) }),
   /** Starts this version of the agent; one that does not come up gives way to the one before. */

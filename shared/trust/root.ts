@@ -79,6 +79,14 @@ export function followChain(
   return chain.map(({ root, signatures }) => (last = followRoot(last.root, Buffer.from(root), signatures)))
 }
 
+/** A whole chain: the first is trusted by who hands it over. @throws DeployError as openRoot and followRoot */
+export function openChain(chain: readonly { root: string; signatures: readonly string[] }[]): SignedRoot[] {
+  const [first, ...rest] = chain
+  if (!first) throw invalid('there is none')
+  const opened = openRoot(Buffer.from(first.root), first.signatures)
+  return [opened, ...followChain(opened, rest)]
+}
+
 /** @param now ISO instant @throws DeployError E_ROOT_EXPIRED */
 export function checkRootTime({ version, expires }: Root, now: string): void {
   if (now > expires) throw new DeployError('E_ROOT_EXPIRED', { version, expires, now })

@@ -1,17 +1,32 @@
 import { existsSync, readFileSync, readdirSync } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { sha256Hex } from '../documents/document.ts'
 import { replaceFile } from '../durable.ts'
 import { DeployError } from '../errors.ts'
 import type { Root } from '../formats/root.ts'
 import { splitArmored } from '../sshsig/format.ts'
-import type { RootsAnswer } from '../wire/api.ts'
-import { checkRootTime, followChain, openRoot, type SignedRoot } from './root.ts'
+import type { RootChain } from '../wire/api.ts'
+import { checkRootTime, followChain, followRoot, openRoot, type SignedRoot } from './root.ts'
 
 /** A root from a file and the signatures beside it. @throws DeployError as openRoot, and what reading throws */
 export function readRoot(file: string): SignedRoot {
   return openRoot(readFileSync(file), splitArmored(readFileSync(`${file}.sig`, 'utf8')))
 }
+
+/** The root in a file, after those that led to it, as far back as they lie beside it. @throws as readRoot */
+export function readChain(file: string): SignedRoot[] {
+  const last = readRoot(file)
+  const before = rootFile(dirname(file), last.root.version - 1)
+  const earlier = existsSync(before) ? readChain(before) : []
+  const previous = earlier.at(-1)
+  if (previous) followRoot(previous.root, last.bytes, last.signatures)
+  return [...earlier, last]
+}
+
+export const asAnswer = ({ bytes, signatures }: SignedRoot): RootChain[number] => ({
+  root: bytes.toString(),
+  signatures: [...signatures],
+})
 
 /** Durable, the signatures first: a root without them would be one that cannot be read. */
 export function writeRoot(dir: string, { root, bytes, signatures }: SignedRoot): string {
@@ -36,8 +51,7 @@ export class Roots {
     this.#dir = dir
     const [first, ...rest] = versionsIn(dir).map((version) => readRoot(rootFile(dir, version)))
     if (!first) throw new DeployError('E_NO_FLEET', { path: rootFile(dir, 1) })
-    const further = rest.map(({ bytes, signatures }) => ({ root: bytes.toString(), signatures }))
-    this.#chain = [first, ...followChain(first, further)]
+    this.#chain = [first, ...followChain(first, rest.map(asAnswer))]
   }
 
   get current(): SignedRoot {
@@ -60,10 +74,8 @@ export class Roots {
   }
 
   /** As they are signed. */
-  after(version: number): RootsAnswer['roots'] {
-    return this.#chain
-      .filter(({ root }) => root.version > version)
-      .map(({ bytes, signatures }) => ({ root: bytes.toString(), signatures: [...signatures] }))
+  after(version: number): RootChain {
+    return this.#chain.filter(({ root }) => root.version > version).map(asAnswer)
   }
 
   /**
@@ -72,7 +84,7 @@ export class Roots {
    * @returns whether anything was new
    * @throws DeployError as followRoot, E_ROOT_EXPIRED for the last one; then nothing is changed
    */
-  adopt(chain: RootsAnswer['roots'], now: string): boolean {
+  adopt(chain: RootChain, now: string): boolean {
     const known = new Set(this.#chain.map(({ bytes }) => sha256Hex(bytes)))
     const followed = followChain(
       this.current,

@@ -65,11 +65,12 @@ export const SignedApproval = Strict({
 export type SignedApproval = Static<typeof SignedApproval>
 
 /** GET /v1/roots?after=N, and what POST /v1/roots takes: the roots that follow, in order. */
-export const RootsAnswer = Strict({
-  roots: Type.Array(Strict({ root: Type.String({ maxLength: rootLimits.bytes }), signatures: Signatures }), {
-    maxItems: 1000,
-  }),
-})
+export const RootChain = Type.Array(
+  Strict({ root: Type.String({ maxLength: rootLimits.bytes }), signatures: Signatures }),
+  { maxItems: 1000 },
+)
+export type RootChain = Static<typeof RootChain>
+export const RootsAnswer = Strict({ roots: RootChain })
 export type RootsAnswer = Static<typeof RootsAnswer>
 
 /** GET /v1/receipts?after=N: the host's receipts over all services, oldest first. */

@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process'
 import { readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
+import { startHost } from '../rig/host.ts'
 import { makePeople } from '../rig/people.ts'
 import { makeRig, type Rig } from '../rig/rig.ts'
 import { secondPerson, type SecondPerson } from '../rig/second-person.ts'
@@ -165,6 +166,22 @@ t.test('a key is rotated while a host is away; it catches up at its next push', 
   })
   t.equal(await rig.get('web1'), 'v2')
   t.equal((await rig.cli('history', '--verify')).code, 0)
+})
+
+t.test('a host that is new at root 3 leads on a colleague who still knows root 2', async (t) => {
+  const rig = await makeRig(t)
+  const ben = secondPerson(rig, 'ben')
+  t.equal((await admit(rig, ben)).code, 0)
+  t.equal((await rig.cli('trust', 'publish')).code, 0)
+  t.equal((await ben.cli('trust', 'join', `127.0.0.1:${rig.hosts[0]?.port}`, '--yes')).code, 0)
+  t.equal((await rig.cli('trust', 'renew', '--years', '3')).code, 0)
+  rig.hosts.push(await startHost(t, rig.home, 'web2'))
+  rig.configure()
+  ben.checkOut()
+  withLoginOf(ben, rig)
+  const pushed = await ben.cli('push', '--host', 'web2')
+  t.equal(pushed.code, 0, pushed.stderr)
+  t.match(pushed.stderr, /root 3 counts from now on, as web2 knew it/)
 })
 
 t.test('a root of two people is signed by one after the other', async (t) => {

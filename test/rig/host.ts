@@ -6,6 +6,7 @@ import type { Test } from 'tap'
 import { endSupervisor } from '../../agent/manager/embedded/client.ts'
 import { createFleet, openFleet, openSigner } from '../../controller/identity/fleet.ts'
 import { generateKey } from '../../shared/sshsig/generate-key.ts'
+import { rootFile } from '../../shared/trust/roots.ts'
 
 /** What is tested: the sources, or a package as people install it. */
 export type Programs = { cli: string; agent: string }
@@ -78,7 +79,7 @@ export async function startHost(
       '--host',
       name,
       '--root',
-      join(home.configDir, 'root.1.json'),
+      rootFile(home.configDir, fleetOf(home).root.version),
     ]),
   )
   writeFileSync(join(dir, 'authorized_keys'), readFileSync(`${home.loginKey}.pub`))

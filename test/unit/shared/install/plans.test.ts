@@ -28,7 +28,11 @@ free=9000000
 account=root
 `
 const facts = (text = '') => parseFacts(fit + text)
-const trust = { name: 'web1', fleet: 'f'.repeat(32), root: '{"root":1}', signatures: 'signature' }
+const trust = {
+  name: 'web1',
+  fleet: 'f'.repeat(32),
+  roots: [{ root: '{"root":1}', signatures: ['s'.repeat(64)] }],
+}
 const wanted = { version: '0.1.0-abc', templates, trust, loginKeys: ['ssh-ed25519 AAAA me@laptop'] }
 const socket = { name: 'http', port: 8080 }
 const registration = registrationOf('shop', { argv: ['x'], sockets: [socket] }, {}, null)
