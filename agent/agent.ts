@@ -229,7 +229,7 @@ export class Agent implements Operations {
       approvals: request.approvals ?? [],
     })
     this.#challenges.consume(order.service)
-    this.#runner.begin(entry, order.strategy, order.confirmSeconds, caller.connection)
+    this.#runner.begin(entry, order.confirmSeconds, caller.connection)
     return order.opId
   }
 

@@ -1,6 +1,7 @@
 import { build } from 'esbuild'
-import { readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { basename, join } from 'node:path'
+import { compileLibrary } from '../controller/release/library.ts'
 
 /**
  * dist/: each program bundled, for publishing; Node does not strip types inside node_modules, and one
@@ -14,7 +15,7 @@ const entries = {
   'list-worker': 'controller/release/list-worker.ts',
   'hash-worker': 'controller/release/hash-worker.ts',
 }
-const external = ['better-sqlite3', 'cpu-features', '*.node', 'fastify']
+const external = ['esbuild', 'better-sqlite3', 'cpu-features', '*.node', 'fastify']
 
 const at = (path: string) => new URL(`../${path}`, import.meta.url).pathname
 
@@ -41,6 +42,11 @@ const { metafile } = await build({
     js: "import { createRequire as requireFrom } from 'node:module'; const require = requireFrom(import.meta.url); const __dirname = import.meta.dirname;",
   },
 })
+for (const { path, bytes } of await compileLibrary(at('service'))) {
+  const file = join(outdir, 'service', basename(path))
+  mkdirSync(join(outdir, 'service'), { recursive: true })
+  writeFileSync(file, bytes)
+}
 writeFileSync(join(outdir, 'THIRD-PARTY.txt'), notices(Object.keys(metafile.inputs)))
 
 /** The licences of all packages that went into the bundle. */

@@ -577,6 +577,12 @@ export const catalogue = {
     'The new release did not start: {why}.',
     'Its last log lines are above; correct it and push again.',
   ),
+  E_SERVICE_CONTROL: entry(
+    exit.rolledBack,
+    'restored',
+    'The service did not answer on its private socket: {why}.',
+    'Does it call listen() of deployctl-service? Its last log lines are above.',
+  ),
   E_SERVICE_STOP: entry(
     exit.aborted,
     'untouched',

@@ -1,7 +1,13 @@
+import { connect } from 'node:net'
+import { asDeployError } from '../../shared/errors.ts'
+import { controlSocket, privateSocket, publicSockets } from '../../shared/formats/service-spec.ts'
 import type { ProbeAnswer, ProbeContext } from '../health/probe.ts'
 import { watchHealth } from '../health/watch.ts'
 import type { InstanceSpec, ServiceManager } from '../manager/manager.ts'
+import { askInstance, connectThrough } from './control.ts'
 import type { Specs } from './specs.ts'
+
+const readinessTimeoutMs = 5_000
 
 /** Whether a release that was started is well, by its manager and its probes. */
 export class Health {
@@ -13,21 +19,60 @@ export class Health {
     this.#specs = specs
   }
 
-  /** Returns when it has been healthy for its minimum time. @throws DeployError as watchHealth */
-  await(spec: InstanceSpec, onAnswers: (answers: readonly ProbeAnswer[]) => void): Promise<void> {
+  /**
+   * Returns when it has been healthy for its minimum time.
+   * @param how `aside` while another release answers at the same addresses; `once` if one good round will do
+   * @throws DeployError as watchHealth
+   */
+  await(
+    spec: InstanceSpec,
+    onAnswers: (answers: readonly ProbeAnswer[]) => void,
+    how: 'alone' | 'aside' | 'once',
+  ): Promise<void> {
+    const aside = how === 'aside' ? this.#aside(spec) : {}
     const context = async (): Promise<ProbeContext> => {
       const { addresses } = await this.#manager.status(spec.service)
-      return { addresses, runCommand: (argv, signal) => this.#manager.runCommand(spec, argv, signal) }
+      const runCommand = (argv: readonly string[], signal: AbortSignal) =>
+        this.#manager.runCommand(spec, argv, signal)
+      return { addresses, runCommand, ...aside }
     }
-    const { health } = this.#specs.manifest(spec.release)
+    const { health: own } = this.#specs.manifest(spec.release)
+    const health = how === 'once' ? { ...own, minHealthySeconds: 0 } : own
     return watchHealth({ health, context, ended: () => this.howEnded(spec), onAnswers })
   }
 
+  /** Ways to this one instance, where it has a socket of its own. */
+  #aside({ service, slot, sockets }: InstanceSpec): Pick<ProbeContext, 'connect' | 'readiness'> {
+    const own = privateSocket(sockets)
+    if (own === null) return {}
+    const path = this.#manager.privateSocket(service, slot)
+    if (own.name !== controlSocket) return { connect: () => connect(path) }
+    const names = publicSockets(sockets).map(({ name }) => name)
+    const [first = ''] = names
+    return {
+      connect: (socket = first) => connectThrough(path, socket),
+      readiness: () => askReadiness(path, names),
+    }
+  }
+
   /** How it ended since it was started, also when it was started again; null while it simply runs. */
-  async howEnded({ service, release }: InstanceSpec): Promise<string | null> {
+  async howEnded({ service, release, slot }: InstanceSpec): Promise<string | null> {
     const { instances } = await this.#manager.status(service)
-    const one = instances.find((instance) => instance.release === release)
+    const one = instances.find((instance) => instance.slot === slot && instance.release === release)
     if (!one) return 'it is gone'
     return one.restarts > 0 || one.state !== 'running' ? (one.lastEnd ?? one.state) : null
   }
+}
+
+/** Whether the program has a server for each of its sockets. */
+async function askReadiness(path: string, names: readonly string[]): Promise<ProbeAnswer> {
+  const began = performance.now()
+  const { ok, detail } = await askInstance(path, { do: 'status' }, readinessTimeoutMs).then(
+    ({ ready }) => {
+      const missing = names.filter((name) => !ready.includes(name))
+      return { ok: missing.length === 0, detail: `it does not listen on ${missing.join(', ')} yet` }
+    },
+    (error: unknown) => ({ ok: false, detail: asDeployError(error).message }),
+  )
+  return { ok, detail: ok ? 'it listens' : detail, body: '', ms: performance.now() - began }
 }

@@ -1,6 +1,6 @@
 import type { Manifest } from '../../shared/formats/manifest.ts'
 import type { Environment } from '../../shared/formats/order.ts'
-import { serviceDefaults } from '../../shared/formats/service-spec.ts'
+import { libraryDirectory, orderedSockets, serviceDefaults } from '../../shared/formats/service-spec.ts'
 import type { InstanceSpec, Slot } from '../manager/manager.ts'
 
 /** A release as it is to run in an environment; what the host itself adds, its manager knows. */
@@ -11,20 +11,27 @@ export function instanceSpec(
   environment: Environment,
   slot: Slot,
 ): InstanceSpec {
-  const own = environment.sockets ?? []
   return {
     service,
     slot,
     release: digest,
     argv: [...run.argv],
     cwd: tree,
-    env: environment.env,
+    env: { ...environment.env, ...(run.adopt === true && adopted(environment.env, tree)) },
     needs: run.env ?? [],
-    sockets: (run.sockets ?? []).map((socket) => own.find(({ name }) => name === socket.name) ?? socket),
+    sockets: orderedSockets(run, environment.sockets),
     stop: {
       signal: run.stop?.signal ?? serviceDefaults.stopSignal,
       seconds: run.stop?.seconds ?? serviceDefaults.stopSeconds,
+      longConnections: run.stop?.longConnections ?? serviceDefaults.longConnections,
     },
     limits: run.limits ?? {},
   }
+}
+
+/** Node loads the library, which came with the release, before the program itself. */
+function adopted(env: Environment['env'], tree: string): Environment['env'] {
+  const own = env['NODE_OPTIONS']
+  const option = `--import="${tree}/${libraryDirectory}/adopt.mjs"`
+  return { NODE_OPTIONS: own === undefined ? option : `${own} ${option}` }
 }

@@ -7,6 +7,7 @@ export type State =
   | 'switching'
   | 'switched'
   | 'probation'
+  | 'draining'
   | 'rolling-back'
   | Ending
 
@@ -32,6 +33,7 @@ export type Event =
   | { type: 'switched' }
   | { type: 'healthy'; confirmBy: number }
   | { type: 'confirmed' }
+  | { type: 'drained' }
   | { type: 'failed'; failure: Failure }
   | { type: 'rolled-back' }
 
@@ -43,6 +45,7 @@ export type Effect =
   | 'start'
   | 'probe'
   | 'await-confirm'
+  | 'drain'
   | 'roll-back'
   | 'conclude'
 
@@ -60,7 +63,8 @@ const onward: Partial<Record<State, { on: Event['type']; to: State; effect: Effe
   checked: { on: 'switch', to: 'switching', effect: 'start' },
   switching: { on: 'switched', to: 'switched', effect: 'probe' },
   switched: { on: 'healthy', to: 'probation', effect: 'await-confirm' },
-  probation: { on: 'confirmed', to: 'committed', effect: 'conclude' },
+  probation: { on: 'confirmed', to: 'draining', effect: 'drain' },
+  draining: { on: 'drained', to: 'committed', effect: 'conclude' },
   'rolling-back': { on: 'rolled-back', to: 'rolled-back', effect: 'conclude' },
 }
 
@@ -101,7 +105,8 @@ export type Found = { sameBoot: boolean; newReleaseRuns: boolean; monotonicMs: n
 
 /**
  * What an agent that starts does with an unfinished deployment: nothing was switched → abort;
- * in probation, and the new release still runs in time → wait on for the confirm; else → go back.
+ * in probation, and the new release still runs in time → wait on for the confirm; it was confirmed and
+ * runs → let the old one finish; else → go back.
  * @returns null when there is nothing to do
  */
 export function recover(deployment: Deployment, found: Found): Step | null {
@@ -110,6 +115,7 @@ export function recover(deployment: Deployment, found: Found): Step | null {
   const inTime = confirmBy !== null && found.sameBoot && found.monotonicMs < confirmBy
   if (state === 'probation' && inTime && found.newReleaseRuns)
     return { next: deployment, effect: 'await-confirm' }
+  if (state === 'draining' && found.newReleaseRuns) return { next: deployment, effect: 'drain' }
   if (state === 'rolling-back' && deployment.rollbacks < maxRollbacks) {
     const next = { ...deployment, rollbacks: deployment.rollbacks + 1 }
     return { next, effect: 'roll-back' }

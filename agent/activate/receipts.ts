@@ -18,6 +18,7 @@ export type Conclusion = Pick<
   | 'began'
   | 'ended'
   | 'steps'
+  | 'drain'
   | 'login'
 >
 

@@ -1,19 +1,22 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { encodeDocument, sha256Hex } from '../../shared/documents/document.ts'
+import { sha256Hex } from '../../shared/documents/document.ts'
 import { DeployError, asDeployError } from '../../shared/errors.ts'
-import { planActivation, type Plan } from '../../shared/plan/planner.ts'
+import type { Plan } from '../../shared/plan/planner.ts'
 import { apiVersion, type DeploymentEvent } from '../../shared/wire/api.ts'
+import type { Drain } from '../../shared/formats/receipt.ts'
+import { socketProblem } from '../../shared/formats/service-spec.ts'
 import type { ProbeAnswer } from '../health/probe.ts'
 import type { Host } from '../host.ts'
 import type { Entry, Journal } from '../journal/journal.ts'
 import type { ServiceManager } from '../manager/manager.ts'
 import type { Releases } from '../store/releases.ts'
+import { Activation, type Watching } from './activation.ts'
 import { Health } from './health.ts'
 import { isEnding, recover, transition, type Effect, type Event, type State, type Step } from './machine.ts'
 import { News } from './news.ts'
+import { planFor } from './plan.ts'
 import { Receipts } from './receipts.ts'
 import type { Specs } from './specs.ts'
-import { restart } from './strategy.ts'
 
 /** Time that does not jump: a deadline must survive a clock that is set, and end with the boot. */
 export type Clock = { bootId: string; uptimeMs(): number; now(): string }
@@ -40,6 +43,7 @@ type Running = {
   connection: string | null
   confirmed: AbortController
   steps: { step: string; ms: number }[]
+  drain: Drain | null
   lastAnswers: readonly ProbeAnswer[]
   /** When the new release was started: older log lines are the old one's. */
   startedAt: string
@@ -55,17 +59,20 @@ export class Runner {
   readonly #running = new Map<string, Running>()
   readonly #news: News
   readonly #health: Health
+  readonly #activation: Activation
 
   constructor(parts: RunnerParts) {
     this.#parts = parts
     this.#receipts = new Receipts(parts.host, parts.journal)
     this.#news = new News(parts.journal, () => parts.clock.now())
-    this.#health = new Health(parts.manager, parts.specs)
+    const { manager, journal, specs } = parts
+    this.#health = new Health(manager, specs)
+    this.#activation = new Activation(manager, journal, specs, this.#health)
   }
 
   /** Carries out a deployment that the journal has accepted. */
-  begin(entry: Entry, requested: 'auto' | 'restart', confirmSeconds: number, connection: string): void {
-    const running = this.#admit(entry, requested, confirmSeconds, connection)
+  begin(entry: Entry, confirmSeconds: number, connection: string): void {
+    const running = this.#admit(entry, confirmSeconds, connection)
     const step = transition(entry.life, { type: 'begin' })
     this.#tell(running, 'accepted', { service: entry.service, release: entry.release, ...running.plan })
     if (step) void this.#carryOn(running, step)
@@ -75,12 +82,13 @@ export class Runner {
   async recover(): Promise<void> {
     const { journal, manager, clock } = this.#parts
     for (const entry of journal.unfinished()) {
-      const running = this.#admit(entry, 'auto', 0, null)
+      const running = this.#admit(entry, 0, null)
       const { instances } = await manager.status(entry.service)
       const step = recover(entry.life, {
         sameBoot: entry.bootId === clock.bootId,
         newReleaseRuns: instances.some(
-          ({ release, state }) => release === entry.release && state === 'running',
+          ({ slot, release, state }) =>
+            slot === entry.slot && release === entry.release && state === 'running',
         ),
         monotonicMs: clock.uptimeMs(),
       })
@@ -89,31 +97,15 @@ export class Runner {
     }
   }
 
-  #admit(
-    entry: Entry,
-    requested: 'auto' | 'restart',
-    confirmSeconds: number,
-    connection: string | null,
-  ): Running {
-    const { journal, releases } = this.#parts
-    const { active, environment } = journal.service(entry.service)
-    const next = releases.find(entry.release)?.manifest
-    const plan: Plan = next
-      ? planActivation({
-          previous: active === null ? null : (releases.find(active)?.manifest ?? null),
-          next,
-          isEnvironmentChanged:
-            environment !== null && !encodeDocument(environment).equals(encodeDocument(entry.environment)),
-          requested,
-        })
-      : { strategy: 'none', reasons: ['the release is not on the host'] }
+  #admit(entry: Entry, confirmSeconds: number, connection: string | null): Running {
     const running: Running = {
       entry,
       confirmSeconds,
-      plan,
+      plan: planFor(entry, this.#parts.journal, this.#parts.releases),
       connection,
       confirmed: new AbortController(),
       steps: [],
+      drain: null,
       lastAnswers: [],
       startedAt: entry.began,
     }
@@ -151,44 +143,54 @@ export class Runner {
   }
 
   async #perform(running: Running, effect: Effect): Promise<Event> {
-    const { releases, manager } = this.#parts
-    const { entry } = running
-    const remember = (answers: readonly ProbeAnswer[]) => (running.lastAnswers = answers)
+    const { releases } = this.#parts
+    const { entry, plan } = running
+    const watching = this.#watching(running)
     switch (effect) {
       case 'stage':
         await releases.stage(entry.service, entry.release, this.#parts.specs.manifest(entry.release))
         return { type: 'staged' }
       case 'check':
-        this.#check(entry)
+        this.#check(entry, plan)
         return { type: 'checked' }
       case 'switch':
         return { type: 'switch' }
       case 'start':
         running.startedAt = this.#parts.clock.now()
-        await restart.switchTo(manager, entry.service, this.#parts.specs.next(entry))
+        await this.#activation.start(entry, plan.strategy, watching)
         return { type: 'switched' }
       case 'probe':
-        await this.#health.await(this.#parts.specs.next(entry), remember)
+        await this.#activation.prove(entry, plan.strategy, watching)
         return { type: 'healthy', confirmBy: this.#parts.clock.uptimeMs() + running.confirmSeconds * 1000 }
       case 'await-confirm':
         return this.#awaitConfirm(running)
-      case 'roll-back': {
-        const before = this.#parts.specs.active(entry.service)
-        await restart.switchTo(manager, entry.service, before)
-        if (before) await this.#health.await(before, remember)
+      case 'drain':
+        await this.#activation.drain(entry, plan.strategy, watching)
+        return { type: 'drained' }
+      case 'roll-back':
+        await this.#activation.goBack(entry, plan.strategy, watching)
         return { type: 'rolled-back' }
-      }
       case 'conclude':
         throw new Error('an ended deployment has no further effect')
     }
   }
 
-  #check(entry: Entry) {
-    const { minimumAgent } = this.#parts.specs.manifest(entry.release)
+  #watching(running: Running): Watching {
+    return {
+      onAnswers: (answers) => (running.lastAnswers = answers),
+      onDraining: ({ requests, connections }) => this.#tell(running, 'draining', { requests, connections }),
+      onDrained: (drain) => (running.drain = drain),
+    }
+  }
+
+  #check(entry: Entry, { refusal }: Plan) {
+    const { minimumAgent, run } = this.#parts.specs.manifest(entry.release)
+    const refuse = (why: string) => new DeployError('E_CHECK_FAILED', { why })
     if (minimumAgent > apiVersion)
-      throw new DeployError('E_CHECK_FAILED', {
-        why: `it needs an agent of API ${minimumAgent}; this one has ${apiVersion}`,
-      })
+      throw refuse(`it needs an agent of API ${minimumAgent}; this one has ${apiVersion}`)
+    const problem = socketProblem(run.sockets ?? [])
+    if (problem !== null) throw refuse(problem)
+    if (refusal !== undefined) throw refuse(`a handover was asked for, but ${refusal}`)
     this.#parts.manager.check(this.#parts.specs.next(entry))
   }
 
@@ -222,7 +224,7 @@ export class Runner {
 
   async #conclude(running: Running): Promise<void> {
     const { journal, clock, manager, onEnded } = this.#parts
-    const { entry, plan, steps } = running
+    const { entry, plan, steps, drain } = running
     const { life } = entry
     if (!isEnding(life.state)) return
     const { active, slot } = journal.service(entry.service)
@@ -242,6 +244,7 @@ export class Runner {
         began: entry.began,
         ended: clock.now(),
         steps,
+        drain,
         login: entry.login,
       },
     )

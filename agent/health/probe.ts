@@ -1,11 +1,15 @@
 import { request } from 'node:http'
-import { connect } from 'node:net'
+import { connect, type Socket } from 'node:net'
 import { serviceDefaults, type ProbeSpec } from '../../shared/formats/service-spec.ts'
 import type { Address, CommandResult } from '../manager/manager.ts'
 
 export type ProbeContext = {
   /** By the socket's name in run.sockets. */
   addresses: Readonly<Record<string, Address>>
+  /** A connection to this one instance, while others answer at the same addresses. */
+  connect?: (socket: string | undefined) => Socket
+  /** By its own word. */
+  readiness?: () => Promise<ProbeAnswer>
   /** Runs a program as the service would be run. */
   runCommand(argv: readonly string[], signal: AbortSignal): Promise<CommandResult>
 }
@@ -56,13 +60,20 @@ function target(address: Address) {
   return { host, port: address.port }
 }
 
+function route(socket: string | undefined, context: ProbeContext) {
+  const { connect: open } = context
+  // Node asks createConnection only where there is no agent at all.
+  if (open) return { agent: undefined, host: 'localhost', createConnection: () => open(socket) }
+  return { agent: false as const, ...target(addressOf(context, socket)) }
+}
+
 async function askHttp(probe: Of<'http'>, context: ProbeContext, signal: AbortSignal): Promise<Verdict> {
   const path = probe.path ?? '/'
-  const options = { headers: probe.headers, agent: false as const, signal }
+  const options = { headers: probe.headers, signal }
   const outgoing =
     probe.url === undefined
-      ? request({ ...options, ...target(addressOf(context, probe.socket)), path })
-      : request(new URL(path, probe.url), options)
+      ? request({ ...options, ...route(probe.socket, context), path })
+      : request(new URL(path, probe.url), { agent: false, ...options })
   const { status, body } = await new Promise<{ status: number; body: string }>((resolve, reject) => {
     outgoing.once('error', reject)
     outgoing.once('response', (response) => {
@@ -86,13 +97,18 @@ async function askHttp(probe: Of<'http'>, context: ProbeContext, signal: AbortSi
   }
 }
 
-async function askTcp(probe: Of<'tcp'>, context: ProbeContext, signal: AbortSignal): Promise<Verdict> {
+function openTcp(probe: Of<'tcp'>, context: ProbeContext): Socket {
+  if (probe.port === undefined && context.connect) return context.connect(probe.socket)
   const address =
     probe.port === undefined
       ? addressOf(context, probe.socket)
       : { host: probe.host ?? '127.0.0.1', port: probe.port }
   const { socketPath: path, ...tcp } = { socketPath: undefined, ...target(address) }
-  const socket = path === undefined ? connect(tcp as { host: string; port: number }) : connect({ path })
+  return path === undefined ? connect(tcp as { host: string; port: number }) : connect({ path })
+}
+
+async function askTcp(probe: Of<'tcp'>, context: ProbeContext, signal: AbortSignal): Promise<Verdict> {
+  const socket = openTcp(probe, context)
   const abort = () => socket.destroy(new Error('too late'))
   signal.addEventListener('abort', abort)
   try {

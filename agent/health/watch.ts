@@ -28,7 +28,10 @@ export async function watchHealth({ health, context, ended, onAnswers }: WatchOp
   let watch: Watch = { goodSinceMs: null }
   for (;;) {
     const around = await context()
-    const asking = Promise.all((health.probes ?? []).map((probe) => probeOnce(probe, around)))
+    const asking = Promise.all([
+      ...(around.readiness ? [around.readiness()] : []),
+      ...(health.probes ?? []).map((probe) => probeOnce(probe, around)),
+    ])
     const { answers, how } = await untilAnsweredOrEnded(asking, ended)
     // Who asks somebody that has ended waits in vain: what was answered before says more.
     if (answers.length > 0) onAnswers?.(answers)

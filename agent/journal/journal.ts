@@ -174,6 +174,11 @@ export class Journal implements Disposable {
     })
   }
 
+  /** The committed release of a service runs in another slot from now on. */
+  relocate(service: string, slot: 'a' | 'b'): void {
+    this.#write(() => this.#db.prepare('UPDATE services SET slot = ? WHERE name = ?').run(slot, service))
+  }
+
   /** What a starting agent has to finish or undo, oldest first. */
   unfinished(): Entry[] {
     const rows = this.#db

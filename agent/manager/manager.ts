@@ -21,7 +21,12 @@ export const InstanceSpec = Strict({
   /** Names of environment variables it cannot do without; whoever runs it may know their values. */
   needs: Type.Array(EnvName, { maxItems: 256 }),
   sockets: Type.Array(SocketSpec, { maxItems: 16 }),
-  stop: Strict({ signal: Type.String({ pattern: '^SIG[A-Z0-9]+$' }), seconds: Seconds }),
+  stop: Strict({
+    signal: Type.String({ pattern: '^SIG[A-Z0-9]+$' }),
+    seconds: Seconds,
+    /** Absent in what older agents have saved. */
+    longConnections: Type.Optional(Type.Union([Type.Literal('wait'), Type.Literal('close')])),
+  }),
   limits: LimitSpec,
 })
 export type InstanceSpec = Static<typeof InstanceSpec>
@@ -39,6 +44,9 @@ export type InstanceStatus = {
   /** Milliseconds since it was last started. */
   upMs: number
 }
+
+/** Whether its time was over before it ended by itself. */
+export type Stopped = { killed: boolean }
 
 /** `status` is '0' when all went well, else the exit status or the signal; `output` its last characters. */
 export type CommandResult = { status: string; output: string }
@@ -61,18 +69,25 @@ export type ServiceManager = {
   admit(service: string): void
   /** What can be known before anything is switched. @throws DeployError E_CHECK_FAILED, E_SERVICE_REGISTRATION */
   check(spec: InstanceSpec): void
-  /** Starts an instance in its slot; what ran there of another release or specification is stopped first. */
-  start(spec: InstanceSpec): Promise<void>
+  /**
+   * Starts an instance in its slot; what ran there of another release or specification is stopped first.
+   * @param isHeld it is to take no traffic before it is let; also when it is started again by itself
+   */
+  start(spec: InstanceSpec, isHeld?: boolean): Promise<void>
+  /** An instance that was held is that no longer, also when it is started again. */
+  letTakeTraffic(service: string, slot: Slot): Promise<void>
   /** Asks an instance to end, then makes it; returns when it has ended. */
-  stop(service: string, slot: Slot): Promise<void>
+  stop(service: string, slot: Slot): Promise<Stopped>
+  /** Path of the socket that this instance has for the agent alone. */
+  privateSocket(service: string, slot: Slot): string
   status(service: string): Promise<ServiceStatus>
   /** Which slot comes up after a reboot, agent or no agent; null for none. */
   settle(service: string, slot: Slot | null): Promise<void>
   /** Runs a program once, as the service would be run. */
   runCommand(spec: InstanceSpec, argv: readonly string[], signal: AbortSignal): Promise<CommandResult>
-  /** The newest lines first to last. */
   /** What is not as it was set up; `services` are those that have something committed. */
   checkUp(services: readonly string[]): Promise<Finding[]>
+  /** The newest lines first to last. */
   tail(service: string, lines: number): Promise<LogLine[]>
   follow(service: string, lines: number, signal: AbortSignal): AsyncIterable<LogLine>
 }

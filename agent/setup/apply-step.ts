@@ -84,13 +84,14 @@ const addUser = ({ name, group, home, shell }: Of<'user'>) => [
   name,
 ]
 
-function makeDirectory({ path, mode, owner }: Of<'directory'>): Outcome {
+function makeDirectory({ path, mode, owner, group }: Of<'directory'>): Outcome {
   const isThere = existsSync(path)
   mkdirSync(path, { recursive: true })
   if (owner !== undefined) {
     const { uid, gid } = accountIds(owner)
     chownSync(path, uid, gid)
   }
+  if (group !== undefined) chownSync(path, 0, accountIds(group).gid)
   chmodSync(path, mode)
   return isThere ? 'unchanged' : 'done'
 }

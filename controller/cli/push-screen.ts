@@ -12,9 +12,10 @@ const stateWords: Record<string, string> = {
   staging: 'unpacking',
   staged: 'checking',
   checked: 'ready to switch',
-  switching: 'restarting',
+  switching: 'starting the new release',
   switched: 'waiting until it is healthy',
   probation: 'healthy, confirming',
+  draining: 'the old release finishes what it was asked',
   'rolling-back': 'going back to the old release',
 }
 
@@ -57,6 +58,8 @@ export function pushScreen(out: Output, hosts: readonly string[]) {
         const state = String(event.event.data['state'])
         if (stateWords[state]) say(event.host, stateWords[state])
       }
+      if (event.type === 'event' && event.event.type === 'draining')
+        say(event.host, drainText(event.event.data))
       if (event.type === 'event' && event.event.type === 'evidence')
         evidence.push({ host: event.host, data: event.event.data })
       if (event.type === 'result') lineOf(event.host).report = event
@@ -84,6 +87,15 @@ function describe({ stage, progress, report, beganMs }: Line): string {
   const done = Math.round((progress.sent / progress.total) * barWidth)
   return `${stage} ${'█'.repeat(done)}${'░'.repeat(barWidth - done)} ${bytes(progress.sent)} of ${bytes(progress.total)} ${took}`
 }
+
+/** What the old instance still has to do, by its own count. */
+function drainText({ requests, connections }: Record<string, unknown>): string {
+  const parts = [count(requests, 'request'), count(connections, 'long connection')].filter(Boolean)
+  return parts.length > 0 ? `the old release finishes ${parts.join(' and ')}` : (stateWords['draining'] ?? '')
+}
+
+const count = (value: unknown, what: string) =>
+  typeof value === 'number' && value > 0 ? `${value} ${what}${value === 1 ? '' : 's'}` : ''
 
 const marks = {
   committed: ['green', '✔ committed'],

@@ -43,8 +43,8 @@ export const planCommand: Command = {
         const plan = isSame
           ? { strategy: 'none', reasons: ['it runs this release already'] }
           : planActivation({
-              previous: base?.manifest ?? null,
-              next: release.manifest,
+              previous: base && { manifest: base.manifest, environment: target.environment },
+              next: { manifest: release.manifest, environment: target.environment },
               isEnvironmentChanged: state.environment !== null && state.environment !== environment,
               requested: 'auto',
             })

@@ -18,9 +18,13 @@ import { push } from '../push/push.ts'
 import { buildRelease, type Release } from '../release/build.ts'
 import { openSaved, readSavedContent } from '../release/saved.ts'
 import { readStatement } from '../release/statement.ts'
+import { RequestedStrategy } from '../../shared/formats/service-spec.ts'
+import { parserOf } from '../../shared/schema.ts'
 import type { Signer } from '../../shared/sshsig/signer.ts'
 import { version } from '../../shared/version.ts'
 import { readApproved, requestFile, writeApprovalRequest } from './push-approval.ts'
+
+const strategyParser = parserOf(RequestedStrategy)
 
 /** A release from the project's directory, or one that `deployctl build` saved. */
 export async function releaseFor(
@@ -95,7 +99,7 @@ export const pushCommand: Command = {
     { flag: '--approved <file>', summary: 'push what others agreed to in that file' },
     { flag: '--hours <count>', summary: 'with --request: for how long the agreement is good', default: '24' },
     { flag: '-m, --reason <text>', summary: 'why, for the history' },
-    { flag: '--strategy <name>', summary: 'auto or restart', default: 'auto' },
+    { flag: '--strategy <name>', summary: 'auto, handover (or nothing), or restart', default: 'auto' },
     { flag: '--stage', summary: 'upload only; nothing is switched' },
     { flag: '-y, --yes', summary: 'do not ask before pushing to a protected environment' },
     keyFlag,
@@ -109,8 +113,10 @@ export const pushCommand: Command = {
   ],
   async run(parsed, context) {
     const strategy = text(parsed, 'strategy')
-    if (strategy !== 'auto' && strategy !== 'restart')
-      throw new DeployError('E_USAGE', { detail: `--strategy is auto or restart, not "${strategy}".` })
+    if (!strategyParser.check(strategy))
+      throw new DeployError('E_USAGE', {
+        detail: `--strategy is auto, handover or restart, not "${strategy}".`,
+      })
     const workspace = await openWorkspace(parsed, context)
     const asking = requestFile(parsed, workspace)
     const { out } = context

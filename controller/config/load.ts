@@ -2,6 +2,7 @@ import { access, readFile } from 'node:fs/promises'
 import { dirname, join, relative } from 'node:path'
 import { LineCounter, parseDocument } from 'yaml'
 import { DeployError } from '../../shared/errors.ts'
+import { publicSockets, socketProblem } from '../../shared/formats/service-spec.ts'
 import { parserOf } from '../../shared/schema.ts'
 import { diagnose } from './diagnose.ts'
 import { Config } from './schema.ts'
@@ -51,11 +52,9 @@ export function parseConfig(text: string, name: string): Config {
 /** What a schema cannot say: names that must exist, and values that exclude each other. */
 function checkReferences(config: Config, name: string): Config {
   const sockets = config.run.sockets ?? []
-  const names = new Set(sockets.map((socket) => socket.name))
-  if (names.size !== sockets.length) throw invalid(name, 1, 1, 'two of run.sockets have the same name')
-  for (const { name: socket, path, port } of sockets)
-    if ((path === undefined) === (port === undefined))
-      throw invalid(name, 1, 1, `the socket "${socket}" needs either a port or a path`)
+  const names = new Set(publicSockets(sockets).map((socket) => socket.name))
+  const problem = socketProblem(sockets)
+  if (problem !== null) throw invalid(name, 1, 1, problem)
   for (const probe of config.health?.probes ?? []) {
     if (probe.type === 'command') continue
     const own = probe.type === 'http' ? probe.url : probe.port

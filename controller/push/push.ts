@@ -1,6 +1,7 @@
 import pLimit from 'p-limit'
 import { encodeDocument, sha256Hex } from '../../shared/documents/document.ts'
 import { DeployError, asDeployError } from '../../shared/errors.ts'
+import type { Order } from '../../shared/formats/order.ts'
 import type { Release } from '../release/build.ts'
 import { Bases } from './bases.ts'
 import type { DeployOptions, Ready } from './deploy-options.ts'
@@ -13,7 +14,7 @@ import { findBase, uploadRelease } from './upload.ts'
 export type PushOptions = DeployOptions & {
   release: Release
   cacheDir: string
-  strategy: 'auto' | 'restart'
+  strategy: Order['strategy']
   reason: string
   /** Upload and stop: nothing is ordered. */
   stageOnly: boolean

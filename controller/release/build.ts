@@ -9,6 +9,7 @@ import type { FileEntry, Manifest, Provenance } from '../../shared/formats/manif
 import { namespaces } from '../../shared/formats/namespaces.ts'
 import type { Signer } from '../../shared/sshsig/signer.ts'
 import type { Project } from '../config/load.ts'
+import { libraryFiles } from './library.ts'
 import { Scanner, type Scanned } from './scan.ts'
 import { gitFacts, packageVersion, versionOf, type GitFacts } from './version.ts'
 
@@ -81,16 +82,15 @@ async function assemble(
   facts: GitFacts,
   { fleet, signer, builder, version: given, statement }: BuildOptions,
 ): Promise<Release> {
-  const entries = files.map(({ path, mode, size, sha256 }) => ({ mode, path, sha256, size }))
+  const library = config.run.adopt === true ? await libraryFiles() : []
+  const entries = [
+    ...files.map(({ path, mode, size, sha256 }) => ({ mode, path, sha256, size })),
+    ...library.map(({ path, bytes }) => ownEntry(path, bytes)),
+  ]
   const content = contentDigest(entries, { links, emptyDirs })
   const version = given ?? versionOf(facts, content, await packageVersion(dir))
   const versionBytes = Buffer.from(`${version}\n`)
-  const versionEntry = {
-    path: versionFile,
-    mode: '0644' as const,
-    size: versionBytes.length,
-    sha256: sha256Hex(versionBytes),
-  }
+  const versionEntry = ownEntry(versionFile, versionBytes)
   const manifest: Manifest = {
     spec: 'deployctl/release/v1',
     fleet,
@@ -117,10 +117,19 @@ async function assemble(
   const contents = new Map<string, Content>(
     files.map(({ path, sha256, size }) => [sha256, { file: `${root}/${path}`, size }]),
   )
-  contents.set(versionEntry.sha256, { bytes: versionBytes, size: versionBytes.length })
+  for (const bytes of [versionBytes, ...library.map((file) => file.bytes)])
+    contents.set(sha256Hex(bytes), { bytes, size: bytes.length })
   const signatures = [await signer.sign(namespaces.release, bytes)]
   return { manifest, bytes, digest: sha256Hex(bytes), signatures, contents }
 }
+
+/** A file that is not the project's. */
+const ownEntry = (path: string, bytes: Buffer): FileEntry => ({
+  path,
+  mode: '0644',
+  size: bytes.length,
+  sha256: sha256Hex(bytes),
+})
 
 /** What a version is made of where there is no git. */
 function contentDigest(entries: readonly FileEntry[], rest: Pick<Manifest, 'links' | 'emptyDirs'>): string {

@@ -1,5 +1,5 @@
 import { Strict, Type, type Static } from '../schema.ts'
-import { SocketSpec } from './service-spec.ts'
+import { RequestedStrategy, SocketSpec } from './service-spec.ts'
 import { Challenge, Digest, EnvName, FleetId, Instant, Name, OpId, Seconds } from './names.ts'
 
 /** Runtime configuration of an environment; its digest stands in the order. Never secrets. */
@@ -34,7 +34,7 @@ export const Order = Strict({
   service: Name,
   release: Digest,
   environment: Strict({ name: Name, digest: Digest }),
-  strategy: Type.Union([Type.Literal('auto'), Type.Literal('restart')]),
+  strategy: RequestedStrategy,
   confirmSeconds: Seconds,
   notBefore: Instant,
   expires: Instant,

@@ -20,7 +20,6 @@ export type DeploymentResult = Static<typeof DeploymentResult>
 /** Time spent in one state, in milliseconds. */
 export const StepTime = Strict({ step: Type.String({ maxLength: 32 }), ms: Type.Number({ minimum: 0 }) })
 
-/** receipt.json: a host's signed answer to one order, chained to its previous receipt. */
 /** Who logged in to bring the order, as the host's SSH server said; who signed it stands in the order. */
 export const Login = Strict({
   user: Type.String({ maxLength: 128 }),
@@ -33,6 +32,20 @@ export const Login = Strict({
 })
 export type Login = Static<typeof Login>
 
+/** How the instance before was ended. */
+export const Drain = Strict({
+  ms: Type.Number({ minimum: 0 }),
+  /** Whether its time was over before it ended by itself. */
+  killed: Type.Boolean(),
+  /** What it cut off, by its own count; null when it does not count. */
+  cut: Type.Union([
+    Strict({ requests: Type.Integer({ minimum: 0 }), connections: Type.Integer({ minimum: 0 }) }),
+    Type.Null(),
+  ]),
+})
+export type Drain = Static<typeof Drain>
+
+/** receipt.json: a host's signed answer to one order, chained to its previous receipt. */
 export const Receipt = Strict({
   spec: Type.Literal('deployctl/receipt/v1'),
   fleet: FleetId,
@@ -54,6 +67,8 @@ export const Receipt = Strict({
   began: Instant,
   ended: Instant,
   steps: Type.Array(StepTime, { maxItems: 64 }),
+  /** Null when nothing ran before; absent in receipts of agents that did not note it. */
+  drain: Type.Optional(Type.Union([Drain, Type.Null()])),
   /** Absent in receipts of agents that did not note it. */
   login: Type.Optional(Type.Union([Login, Type.Null()])),
   previous: Type.Union([Digest, Type.Null()]),

@@ -33,6 +33,17 @@ export const SocketSpec = Strict({
       description: 'Or a Unix socket, by absolute path, instead of host and port.',
     }),
   ),
+  type: Type.Optional(
+    Type.Union([Type.Literal('tcp'), Type.Literal('udp')], {
+      description: '`udp` for QUIC, DNS and the like: the service is restarted then, not handed over (tcp).',
+    }),
+  ),
+  private: Type.Optional(
+    Type.Boolean({
+      description:
+        'Instead of an address: a Unix socket for each instance that only the agent can reach. Probes ask there while two releases run side by side. One named `deployctl` speaks with the library.',
+    }),
+  ),
 })
 export type SocketSpec = Static<typeof SocketSpec>
 
@@ -82,10 +93,24 @@ export const RunSpec = Strict({
             description: 'Asks the service to end (SIGTERM).',
           }),
         ),
-        seconds: Type.Optional(described(Seconds, 'Time it has until SIGKILL (10).')),
+        seconds: Type.Optional(
+          described(Seconds, 'Time it has to finish what it was asked, until SIGKILL (10).'),
+        ),
+        longConnections: Type.Optional(
+          Type.Union([Type.Literal('wait'), Type.Literal('close')], {
+            description:
+              'WebSockets and event streams of a service with the library: `wait` lets them end by themselves until the time is over, `close` tells them to come back at once (wait).',
+          }),
+        ),
       },
-      { description: 'How the service is ended.' },
+      { description: 'How the service is ended, after a handover as well: it drains.' },
     ),
+  ),
+  adopt: Type.Optional(
+    Type.Boolean({
+      description:
+        'For Node programs that know nothing of us: the library is loaded before them, and `listen(port)` takes the socket of that port.',
+    }),
   ),
   limits: Type.Optional(
     described(LimitSpec, 'What the service may use of its host; systemd holds it to that.'),
@@ -146,10 +171,32 @@ export const HealthSpec = Strict({
 })
 export type HealthSpec = Static<typeof HealthSpec>
 
+/** What may be asked for; `handover` means that or nothing. */
+export const RequestedStrategy = Type.Union([
+  Type.Literal('auto'),
+  Type.Literal('handover'),
+  Type.Literal('restart'),
+])
+export type RequestedStrategy = Static<typeof RequestedStrategy>
+
 export const ActivationSpec = Strict({
   strategy: Type.Optional(
-    Type.Union([Type.Literal('auto'), Type.Literal('restart')], {
-      description: '`auto` lets the planner choose the gentlest strategy that is safe.',
+    described(
+      RequestedStrategy,
+      '`auto` takes the gentlest strategy that is safe, `handover` that one or none.',
+    ),
+  ),
+  overlap: Type.Optional(
+    Type.Boolean({
+      description:
+        'Whether two releases may run side by side for a moment. Left out: yes for a service with sockets, no for a worker without.',
+    }),
+  ),
+  exclusive: Type.Optional(
+    Type.Array(Type.String({ minLength: 1, maxLength: 128, pattern: '^[^\\u0000-\\u001f]+$' }), {
+      maxItems: 16,
+      description:
+        'What only one instance at a time can use, in your words: a SQLite file, a lock, a port of its own. The service is restarted then.',
     }),
   ),
   confirmSeconds: Type.Optional(
@@ -165,9 +212,61 @@ export type ActivationSpec = Static<typeof ActivationSpec>
 export const serviceDefaults = {
   stopSignal: 'SIGTERM',
   stopSeconds: 10,
+  longConnections: 'wait',
   probeTimeoutSeconds: 5,
   intervalSeconds: 0.2,
   deadlineSeconds: 30,
   minHealthySeconds: 1,
   confirmSeconds: 30,
 } as const
+
+/** Where the library lies in a release that is adopted. */
+export const libraryDirectory = '.deployctl/service'
+
+/** The private socket over which the agent and the library talk. */
+export const controlSocket = 'deployctl'
+
+/** fd 9 is what a shell can still name while it puts the sockets in order; one number is needed to do so. */
+const mostWithPrivate = 6
+
+/** Those of a host, which all instances share. */
+export const publicSockets = (sockets: readonly SocketSpec[] = []): SocketSpec[] =>
+  sockets.filter((socket) => socket.private !== true)
+
+export const privateSocket = (sockets: readonly SocketSpec[] = []): SocketSpec | null =>
+  sockets.find((socket) => socket.private === true) ?? null
+
+/**
+ * The sockets of a release in an environment, as they are passed on: the private one last, since many
+ * programs take the first for theirs.
+ */
+export function orderedSockets(
+  { sockets = [] }: Pick<RunSpec, 'sockets'>,
+  own: readonly SocketSpec[] = [],
+): SocketSpec[] {
+  const here = sockets.map((socket) => own.find(({ name }) => name === socket.name) ?? socket)
+  const last = privateSocket(here)
+  return [...publicSockets(here), ...(last ? [last] : [])]
+}
+
+/** What the schema cannot say of sockets; null when they are well. */
+export function socketProblem(sockets: readonly SocketSpec[]): string | null {
+  if (new Set(sockets.map(({ name }) => name)).size !== sockets.length)
+    return 'two of run.sockets have the same name'
+  for (const { name, host, port, path, type, private: isPrivate } of sockets) {
+    const hasAddress = host !== undefined || port !== undefined || path !== undefined
+    if (isPrivate === true && (hasAddress || type === 'udp'))
+      return `the private socket "${name}" has no address of its own to say`
+    if (isPrivate !== true && (path === undefined) === (port === undefined))
+      return `the socket "${name}" needs either a port or a path`
+    if (type === 'udp' && path !== undefined) return `the udp socket "${name}" needs a port, not a path`
+    if (name === controlSocket && isPrivate !== true)
+      return `a socket named "${name}" is the one of the library: it must be private`
+  }
+  const hasPrivate = privateSocket(sockets) !== null
+  if (hasPrivate && sockets.length - publicSockets(sockets).length > 1)
+    return 'only one of run.sockets can be private'
+  if (hasPrivate && sockets.length > mostWithPrivate)
+    return `beside a private socket there can be ${mostWithPrivate - 1} others`
+  return null
+}

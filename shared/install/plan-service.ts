@@ -2,7 +2,14 @@ import { sha256Hex } from '../documents/document.ts'
 import { DeployError } from '../errors.ts'
 import type { Environment } from '../formats/order.ts'
 import type { Registration } from '../formats/registration.ts'
-import { serviceDefaults, type LimitSpec, type RunSpec, type SocketSpec } from '../formats/service-spec.ts'
+import {
+  orderedSockets,
+  privateSocket,
+  serviceDefaults,
+  type LimitSpec,
+  type RunSpec,
+  type SocketSpec,
+} from '../formats/service-spec.ts'
 import type { HostFacts } from './facts.ts'
 import { planFiles, type FileStep, type Problem } from './managed-files.ts'
 import type { Step } from './steps.ts'
@@ -26,10 +33,8 @@ export function registrationOf(
   environment: Pick<Environment, 'sockets'>,
   user: string | null,
 ): Registration {
-  const sockets = (run.sockets ?? []).map(
-    (socket) => environment.sockets?.find(({ name }) => name === socket.name) ?? socket,
-  )
-  for (const socket of sockets) listenLine(socket)
+  const sockets = orderedSockets(run, environment.sockets)
+  for (const socket of sockets) listenLines(service, socket)
   if (user === 'root') throw refuse('a service never runs as root')
   return {
     spec: 'deployctl/service/v1',
@@ -52,6 +57,17 @@ function userOf(service: string): string {
   const plain = `svc-${service.replaceAll(/[^a-z0-9-]/g, '-')}`
   if (plain.length <= 31) return plain
   return `${plain.slice(0, 24)}-${sha256Hex(service).slice(0, 6)}`
+}
+
+/** Where systemd makes the sockets that only the agent reaches; as the agent itself looks for them. */
+export const privateDirectory = '/var/lib/deployctl/private'
+
+/** One line, or one a slot. */
+function listenLines(service: string, socket: SocketSpec): string[] {
+  if (socket.private === true)
+    return ['a', 'b'].map((slot) => `ListenStream=${privateDirectory}/${service}.${slot}`)
+  const line = listenLine(socket)
+  return [socket.type === 'udp' ? line.replace('ListenStream=', 'ListenDatagram=') : line]
 }
 
 /** Only what cannot end a line or begin a specifier of systemd. */
@@ -111,7 +127,7 @@ export function serviceFiles(registration: Registration, templates: Templates, s
     TEMPLATE: names.template,
     SOCKET: names.socket,
     HOLDER: names.holder,
-    LISTEN: sockets.map(listenLine).join('\n'),
+    LISTEN: sockets.flatMap((socket) => listenLines(service, socket)).join('\n'),
     HELD: isListening ? held : '',
     SOCKETS: isListening ? `Sockets=${names.socket}` : '',
     RESTART: systemd >= growingRestarts ? growing : '1s',
@@ -167,6 +183,7 @@ export function planService(
   const started: Step = { do: 'run', argv: ['sh', '/usr/lib/deployctl/boot.sh'] }
   const all: Step[] = [
     { do: 'directory', path: `/etc/deployctl/secrets/${service}`, mode: 0o700 },
+    ...(privateSocket(sockets) ? [privateStep] : []),
     { do: 'seed', path: `/etc/deployctl/services/${service}.env`, mode: 0o600, content: envFile(service) },
     ...(isMoved ? [moved] : []),
     ...files.steps,
@@ -180,15 +197,19 @@ export function planService(
   return { steps, problems: [...files.problems, ...clashes, ...missing] }
 }
 
+/** Nobody but the agent gets to what is in it: its group has no other member that could. */
+const privateStep: Step = { do: 'directory', path: privateDirectory, mode: 0o710, group: 'deployctl' }
+
 const envFile = (service: string) =>
   `# Values for ${service} that never leave this host: NAME=value, a line each. Only root reads this file.\n`
 
 function clash(own: Registration, other: Registration): Problem[] {
-  const taken = new Set(other.sockets.map(listenLine))
+  const taken = new Set(other.sockets.flatMap((socket) => listenLines(other.service, socket)))
   return own.sockets
-    .filter((socket) => taken.has(listenLine(socket)))
-    .map((socket) => ({
-      what: `${listenLine(socket).replace('ListenStream=', '')} belongs to the service ${other.service}`,
+    .flatMap((socket) => listenLines(own.service, socket))
+    .filter((line) => taken.has(line))
+    .map((line) => ({
+      what: `${line.replace(/^Listen[A-Za-z]+=/, '')} belongs to the service ${other.service}`,
       remedy: 'Give the socket another port in deploy.yaml (environments.*.sockets).',
     }))
 }

@@ -22,7 +22,7 @@ export const Step = Type.Union([
     home: AbsolutePath,
     shell: AbsolutePath,
   }),
-  Strict({ do: Type.Literal('directory'), path: AbsolutePath, mode: Mode, owner: Owner }),
+  Strict({ do: Type.Literal('directory'), path: AbsolutePath, mode: Mode, owner: Owner, group: Owner }),
   /** A file of ours; `verify` must agree, or what was there comes back. */
   Strict({
     do: Type.Literal('file'),
@@ -83,7 +83,7 @@ export function describeStep(step: Step): string {
     case 'user':
       return `make the system user ${step.name} (group ${step.group}, home ${step.home}, shell ${step.shell}, no password)`
     case 'directory':
-      return `make the directory ${step.path} (${mode}, ${step.owner ?? 'root'})`
+      return `make the directory ${step.path} (${mode}, ${step.owner ?? 'root'}${step.group === undefined ? '' : `, group ${step.group}`})`
     case 'file':
       return `write ${step.path} (${mode})${step.keep === true ? ', keeping what was changed by hand beside it' : ''}${step.verify ? `, if \`${step.verify.join(' ')}\` agrees` : ''}`
     case 'seed':

@@ -1,40 +1,73 @@
 import { encodeDocument } from '../documents/document.ts'
 import type { FileEntry, Manifest } from '../formats/manifest.ts'
+import type { Environment } from '../formats/order.ts'
 import type { Strategy } from '../formats/receipt.ts'
+import { orderedSockets, publicSockets, type RequestedStrategy } from '../formats/service-spec.ts'
+
+/** A release as it runs or is to run; its environment is null where only its digest is known. */
+export type Side = { manifest: Manifest; environment: Pick<Environment, 'sockets'> | null }
 
 /** What is known when a strategy is chosen; both sides plan, the host's plan is the one that counts. */
 export type Change = {
   /** What runs now; null when nothing does. */
-  previous: Manifest | null
-  next: Manifest
+  previous: Side | null
+  next: Side
   isEnvironmentChanged: boolean
-  requested: 'auto' | 'restart'
+  requested: RequestedStrategy
 }
 
-export type Plan = { strategy: Strategy; reasons: string[] }
+/** `refusal`: why what was asked for cannot be; then nothing is to be done. */
+export type Plan = { strategy: Strategy; reasons: string[]; refusal?: string }
 
 const namesShown = 3
 
-/**
- * Chooses the gentlest strategy that is safe, and says why in words for people.
- * Hot swap and handover enter here as further cases before `restart`.
- */
+/** Chooses the gentlest strategy that is safe, and says why in words for people. */
 export function planActivation(change: Change): Plan {
-  const { previous, next, isEnvironmentChanged, requested } = change
+  const { previous, next, isEnvironmentChanged } = change
+  const wish = next.manifest.activation.strategy ?? 'auto'
+  const requested = change.requested === 'auto' ? wish : change.requested
   if (previous === null) return { strategy: 'restart', reasons: ['nothing runs there yet: it is started'] }
   const reasons = [
-    ...differences(previous, next),
+    ...differences(previous.manifest, next.manifest),
     ...(isEnvironmentChanged ? ['the environment changed'] : []),
   ]
   if (reasons.length === 0) reasons.push('the same files and settings under another name')
-  if (requested === 'restart') reasons.push('restart was asked for')
-  reasons.push(
-    (next.run.sockets ?? []).length > 0
-      ? 'the host keeps its sockets open meanwhile: connections wait instead of failing'
-      : 'it has no socket of ours: it is away while it restarts',
-  )
+  const obstacle = obstacleToHandover(previous, next)
+  if (requested === 'handover' && obstacle !== null)
+    return { strategy: 'none', reasons: [...reasons, obstacle], refusal: obstacle }
+  if (obstacle === null && requested !== 'restart')
+    return {
+      strategy: 'handover',
+      reasons: [...reasons, 'the old and the new release run side by side until the old one has finished'],
+    }
+  reasons.push(obstacle ?? 'restart was asked for')
+  if (publicSockets(next.manifest.run.sockets).length > 0)
+    reasons.push('the host keeps its sockets open meanwhile: connections wait instead of failing')
   return { strategy: 'restart', reasons }
 }
+
+/** Why two instances cannot run side by side; null when they can. */
+function obstacleToHandover(previous: Side, next: Side): string | null {
+  const sides = [next.manifest, previous.manifest]
+  const exclusive = [...new Set(sides.flatMap(({ activation }) => activation.exclusive ?? []))]
+  if (exclusive.length > 0) return `only one instance at a time can use ${exclusive.join(', ')}`
+  if (sides.some(({ activation }) => activation.overlap === false))
+    return 'deploy.yaml says that two releases must not run side by side (overlap: false)'
+  const sockets = publicSockets(next.manifest.run.sockets)
+  const udp = sockets.find(({ type }) => type === 'udp')
+  if (udp)
+    return `two processes cannot share the udp socket "${udp.name}": each would get some of the packets`
+  if (sockets.length === 0 && next.manifest.activation.overlap !== true)
+    return 'it has no socket of ours, and deploy.yaml does not say that two may overlap: it is away while it restarts'
+  if (!isSame(socketsOf(previous), socketsOf(next))) return 'its sockets are others'
+  return null
+}
+
+/** Where it listens, by its own word or its environment's. */
+const socketsOf = ({ manifest, environment }: Side) => orderedSockets(manifest.run, environment?.sockets)
+
+// One side may come from its file and the other from signed bytes, with their keys in another order.
+const isSame = (a: unknown, b: unknown) => encodeDocument({ a }).equals(encodeDocument({ a: b }))
 
 function differences(previous: Manifest, next: Manifest): string[] {
   const parts: string[] = []
@@ -43,12 +76,10 @@ function differences(previous: Manifest, next: Manifest): string[] {
     parts.push(
       `${changed.length === 1 ? '1 file' : `${changed.length} files`} changed: ${shortList(changed)}`,
     )
-  // One side may come from its file and the other from signed bytes, with their keys in another order.
-  const same = (a: unknown, b: unknown) => encodeDocument({ a }).equals(encodeDocument({ a: b }))
-  if (!same(previous.run.argv, next.run.argv)) parts.push('the command line changed')
-  if (!same(previous.run.sockets, next.run.sockets)) parts.push('the sockets changed')
-  if (!same(previous.run.env, next.run.env)) parts.push('the environment variables it needs changed')
-  if (!same(previous.health, next.health)) parts.push('its probes changed')
+  if (!isSame(previous.run.argv, next.run.argv)) parts.push('the command line changed')
+  if (!isSame(previous.run.sockets, next.run.sockets)) parts.push('the sockets changed')
+  if (!isSame(previous.run.env, next.run.env)) parts.push('the environment variables it needs changed')
+  if (!isSame(previous.health, next.health)) parts.push('its probes changed')
   return parts
 }
 

@@ -16,7 +16,7 @@ t.test('a push reaches all hosts, the next upgrades them, a rollback takes them 
   const results = second.events.filter(({ type }) => type === 'result')
   t.same(
     results.map(({ result, strategy }) => `${String(result)} ${String(strategy)}`),
-    Array(3).fill('committed restart'),
+    Array(3).fill('committed handover'),
   )
   for (const name of ['web1', 'web2', 'web3']) t.equal(await rig.get(name), 'v2')
   const again = await rig.cli('push')
@@ -197,7 +197,7 @@ t.test('a plan says what would happen and changes nothing', async (t) => {
   t.equal((await rig.cli('push')).code, 0)
   rig.version('v2')
   const { events } = await rig.cli('plan', '--json')
-  t.match(events[0], { type: 'plan', host: 'web1', strategy: 'restart' })
+  t.match(events[0], { type: 'plan', host: 'web1', strategy: 'handover' })
   t.match(events[0]?.['reasons'], ['1 file changed: version.txt'])
   t.match(await rig.state('web1'), { seq: 1 })
 })

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { addWeb1, bare, eventually, url } from '../rig/hosts/bare.ts'
 import { cannotBoot, type TestHost } from '../rig/hosts/hosts.ts'
-import { startLoad } from '../rig/hosts/load.ts'
+import { startLoad } from '../rig/load.ts'
 import { makeProduct } from '../rig/product.ts'
 
 const skip = cannotBoot()
@@ -25,7 +25,7 @@ t.test('an agent is replaced while its services go on', { skip }, async (t) => {
   await t.test('the agent is upgraded under load, and no request is lost', async (t) => {
     const old = await web1.must('readlink', '/usr/lib/deployctl/current')
     laptop.use(makeProduct((program) => `${program}\n// another version\n`))
-    await using load = startLoad(rig, url)
+    await using load = startLoad({ url }, (argv) => rig.spawn(argv))
     const ran = await laptop.cli('host', 'upgrade', 'web1', '--as', 'root', '--yes')
     t.equal(ran.code, 0, ran.stderr + ran.stdout)
     const { good, bad } = await load.stop()

@@ -6,7 +6,7 @@ import { text } from 'node:stream/consumers'
 import { setTimeout as delay } from 'node:timers/promises'
 import { DeployError, isErrorCode } from '../../../shared/errors.ts'
 import { hasProgram } from '../find-program.ts'
-import type { InstanceSpec, ServiceManager, ServiceStatus } from '../manager.ts'
+import type { InstanceSpec, ServiceManager, ServiceStatus, Stopped } from '../manager.ts'
 import { withHostValues } from './host-values.ts'
 import { followLog, tailLog } from './log-reader.ts'
 import { runCommand } from './run-command.ts'
@@ -37,8 +37,11 @@ export function embeddedManager(dir: string, supervise: readonly string[]): Serv
   return {
     admit: () => {},
     check: (spec) => checkHere(withHostValues(dir, spec)),
-    start: async (spec) => void (await ask({ do: 'start', spec: withHostValues(dir, spec) })),
-    stop: async (service, slot) => void (await ask({ do: 'stop', service, slot })),
+    start: async (spec, isHeld = false) =>
+      void (await ask({ do: 'start', spec: withHostValues(dir, spec), isHeld })),
+    letTakeTraffic: async (service, slot) => void (await ask({ do: 'let', service, slot })),
+    stop: async (service, slot) => (await ask({ do: 'stop', service, slot })) as Stopped,
+    privateSocket: (service, slot) => paths.private(service, slot),
     status: async (service) => (await ask({ do: 'status', service })) as ServiceStatus,
     // The supervisor keeps what should run on disk by itself.
     settle: async () => {},

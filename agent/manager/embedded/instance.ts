@@ -2,7 +2,8 @@ import { spawn, type ChildProcess } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import type { InstanceSpec, InstanceStatus } from '../manager.ts'
+import { serviceDefaults } from '../../../shared/formats/service-spec.ts'
+import type { InstanceSpec, InstanceStatus, Stopped } from '../manager.ts'
 import { lineSplitter, type LogFile } from './log-file.ts'
 
 const firstBackoffMs = 250
@@ -16,6 +17,8 @@ export type ProcessId = { pid: number; startTime: string }
 /** One child process in its own group, started again whenever it ends by itself. */
 export class Instance {
   readonly spec: InstanceSpec
+  /** Takes no traffic before it is let. */
+  isHeld: boolean
   readonly #fds: readonly number[]
   readonly #log: LogFile
   #child: ChildProcess | null = null
@@ -27,8 +30,9 @@ export class Instance {
   #timer: NodeJS.Timeout | undefined
   #ended: Promise<void> = Promise.resolve()
 
-  constructor(spec: InstanceSpec, fds: readonly number[], log: LogFile) {
+  constructor(spec: InstanceSpec, fds: readonly number[], log: LogFile, isHeld: boolean) {
     this.spec = spec
+    this.isHeld = isHeld
     this.#fds = fds
     this.#log = log
   }
@@ -39,7 +43,7 @@ export class Instance {
     const argv = ['-c', 'export LISTEN_PID=$$; exec "$@"', 'sh', ...spec.argv]
     const child = spawn('/bin/sh', argv, {
       cwd: spec.cwd,
-      env: environmentOf(spec),
+      env: { ...environmentOf(spec), ...(this.isHeld && { DEPLOYCTL_HOLD: '1' }) },
       stdio: ['ignore', 'pipe', 'pipe', ...this.#fds],
       detached: true,
     })
@@ -76,20 +80,23 @@ export class Instance {
     }, waitMs)
   }
 
-  async stop(): Promise<void> {
+  /** The signal is for the program alone, which may have its own way with what it started; the rest ends with it. */
+  async stop(): Promise<Stopped> {
     const { signal, seconds } = this.spec.stop
     this.#stopping = true
     clearTimeout(this.#timer)
-    if (!this.#child) return
-    this.#killGroup(signal as NodeJS.Signals)
+    if (!this.#child) return { killed: false }
+    this.#child.kill(signal as NodeJS.Signals)
     const limit = new AbortController()
     const late = delay(seconds * 1000, 'late', { signal: limit.signal }).catch(() => 'in time')
-    if ((await Promise.race([this.#ended, late])) === 'late') {
+    const killed = (await Promise.race([this.#ended, late])) === 'late'
+    if (killed) {
       this.#note(`did not end within ${seconds} s and is killed`)
       this.#killGroup('SIGKILL')
       await this.#ended
     }
     limit.abort()
+    return { killed }
   }
 
   #note(line: string) {
@@ -120,7 +127,7 @@ export class Instance {
 }
 
 /** Little from outside: what a service needs stands in its release, its environment or its host's file. */
-function environmentOf({ env, sockets, service, slot, release }: InstanceSpec): NodeJS.ProcessEnv {
+function environmentOf({ env, sockets, service, slot, release, stop }: InstanceSpec): NodeJS.ProcessEnv {
   const path = `${dirname(process.execPath)}:${process.env['PATH'] ?? '/usr/local/bin:/usr/bin:/bin'}`
   return {
     PATH: path,
@@ -130,6 +137,8 @@ function environmentOf({ env, sockets, service, slot, release }: InstanceSpec): 
     DEPLOYCTL_SERVICE: service,
     DEPLOYCTL_SLOT: slot,
     DEPLOYCTL_RELEASE: release,
+    DEPLOYCTL_STOP_SECONDS: String(stop.seconds),
+    DEPLOYCTL_LONG_CONNECTIONS: stop.longConnections ?? serviceDefaults.longConnections,
     ...(sockets.length > 0 && {
       LISTEN_FDS: String(sockets.length),
       LISTEN_FDNAMES: sockets.map(({ name }) => name).join(':'),

@@ -4,7 +4,8 @@ import { InstanceSpec, Slot } from '../manager.ts'
 
 /** One line of JSON each way on the supervisor's Unix socket. */
 export const SupervisorRequest = Type.Union([
-  Strict({ do: Type.Literal('start'), spec: InstanceSpec }),
+  Strict({ do: Type.Literal('start'), spec: InstanceSpec, isHeld: Type.Boolean() }),
+  Strict({ do: Type.Literal('let'), service: Name, slot: Slot }),
   Strict({ do: Type.Literal('stop'), service: Name, slot: Slot }),
   Strict({ do: Type.Literal('status'), service: Name }),
   Strict({ do: Type.Literal('end') }),
@@ -18,6 +19,8 @@ export type SupervisorAnswer = { ok: true; value: unknown } | { ok: false; code:
 export const supervisorPaths = (dir: string) => ({
   socket: `${dir}/supervisor.sock`,
   desired: `${dir}/supervisor.json`,
+  /** Short, since the kernel takes 107 characters. */
+  private: (service: string, slot: Slot) => `${dir}/private/${service}.${slot}`,
   log: (service: string) => `${dir}/logs/${service}.log`,
   ownLog: `${dir}/logs/supervisor.out`,
 })

@@ -1,7 +1,9 @@
 import { spawn } from 'node:child_process'
 import { lookup } from 'node:dns/promises'
-import { chmodSync, rmSync } from 'node:fs'
+import dgram from 'node:dgram'
+import { chmodSync, mkdirSync, rmSync } from 'node:fs'
 import net from 'node:net'
+import { dirname } from 'node:path'
 import { getSystemErrorName } from 'node:util'
 import { DeployError } from '../../../shared/errors.ts'
 import type { SocketSpec } from '../../../shared/formats/service-spec.ts'
@@ -21,7 +23,19 @@ const { _createServerHandle: bind } = net as unknown as {
   ) => Handle | number
 }
 
+const { _createSocketHandle: bindUdp } = dgram as unknown as {
+  _createSocketHandle: (
+    address: string,
+    port: number,
+    type: 'udp4' | 'udp6',
+    fd: undefined,
+    flags: number,
+  ) => Handle | number
+}
+
 const defaultHost = '0.0.0.0'
+/** What the kernel takes for the path of a Unix socket. */
+const maxPathBytes = 107
 
 /**
  * Listening sockets that outlive the instances they are passed to: while none runs, the kernel keeps
@@ -29,19 +43,49 @@ const defaultHost = '0.0.0.0'
  */
 export class HeldSockets {
   readonly #held = new Map<string, Held>()
+  /** By slot: an instance's own, for the agent alone. */
+  readonly #private = new Map<string, Handle>()
+  /** Two slots of a service may start at once. */
+  #turn: Promise<unknown> = Promise.resolve()
 
-  /** @throws DeployError E_SERVICE_START when an address cannot be had */
-  async hold(service: string, spec: SocketSpec): Promise<Held> {
-    const name = `${service}/${spec.name}`
-    const key = JSON.stringify([spec.host ?? null, spec.port ?? null, spec.path ?? null])
+  /** Gives the file descriptor. @throws DeployError E_SERVICE_START when an address cannot be had */
+  hold(service: string, spec: SocketSpec): Promise<number> {
+    return this.#inTurn(() => this.#hold(`${service}/${spec.name}`, spec))
+  }
+
+  async #hold(name: string, spec: SocketSpec): Promise<number> {
+    const key = JSON.stringify([spec.host ?? null, spec.port ?? null, spec.path ?? null, spec.type ?? 'tcp'])
     const held = this.#held.get(name)
-    if (held?.key === key) return held
+    if (held?.key === key) return held.handle.fd
     const handle = await open(spec)
-    await listen(handle)
+    if (spec.type !== 'udp') await listen(handle)
     const fresh = { handle, address: addressOf(spec, handle), key }
     held?.handle.close()
     this.#held.set(name, fresh)
-    return fresh
+    return handle.fd
+  }
+
+  holdPrivate(slot: string, path: string): Promise<number> {
+    return this.#inTurn(async () => {
+      const held = this.#private.get(slot)
+      if (held) return held.fd
+      if (Buffer.byteLength(path) > maxPathBytes)
+        throw new DeployError('E_SERVICE_START', {
+          why: `the path ${path} is too long for a private socket: give the agent a shorter --dir`,
+        })
+      mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
+      const handle = await open({ name: 'private', path })
+      chmodSync(path, 0o600)
+      await listen(handle)
+      this.#private.set(slot, handle)
+      return handle.fd
+    })
+  }
+
+  #inTurn<T>(change: () => Promise<T>): Promise<T> {
+    const next = this.#turn.then(change)
+    this.#turn = next.catch(() => {})
+    return next
   }
 
   addresses(service: string): Record<string, Address> {
@@ -59,14 +103,17 @@ export class HeldSockets {
   }
 }
 
-async function open({ name, host = defaultHost, port = 0, path }: SocketSpec): Promise<Handle> {
+async function open({ name, host = defaultHost, port = 0, path, type }: SocketSpec): Promise<Handle> {
   const { address, family } =
     path === undefined
       ? await lookup(host).catch(() => ({ address: host, family: 4 }))
       : { address: path, family: -1 }
   // A socket file that nobody listens on any more would be in the way.
   if (path !== undefined) rmSync(path, { force: true })
-  const handle = bind(address, path === undefined ? port : -1, family, undefined, 0)
+  const handle =
+    type === 'udp'
+      ? bindUdp(address, port, family === 6 ? 'udp6' : 'udp4', undefined, 0)
+      : bind(address, path === undefined ? port : -1, family, undefined, 0)
   const refuse = (why: string) =>
     new DeployError('E_SERVICE_START', {
       why: `the socket "${name}" cannot listen on ${path ?? `${host}:${port}`}: ${why}`,

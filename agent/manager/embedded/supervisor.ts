@@ -3,7 +3,7 @@ import { connect, createServer, type Server, type Socket } from 'node:net'
 import { asDeployError } from '../../../shared/errors.ts'
 import { Strict, Type, parserOf } from '../../../shared/schema.ts'
 import { syncPath } from '../../../shared/durable.ts'
-import { InstanceSpec, type ServiceStatus, type Slot } from '../manager.ts'
+import { InstanceSpec, type ServiceStatus, type Slot, type Stopped } from '../manager.ts'
 import { Instance, endLeftover } from './instance.ts'
 import { LogFile } from './log-file.ts'
 import { requestParser, supervisorPaths, type SupervisorAnswer, type SupervisorRequest } from './protocol.ts'
@@ -26,8 +26,8 @@ export class Supervisor {
   readonly #instances = new Map<string, Instance>()
   readonly #sockets = new HeldSockets()
   readonly #logs = new Map<string, LogFile>()
-  /** One change at a time: start and stop of one service must not overtake each other. */
-  #turn: Promise<unknown> = Promise.resolve()
+  /** One change of a slot at a time; while one drains, the other must be able to start. */
+  readonly #turns = new Map<string, Promise<unknown>>()
 
   constructor(dir: string) {
     this.#paths = supervisorPaths(dir)
@@ -57,37 +57,52 @@ export class Supervisor {
     for (const { process } of saved.instances) if (process) await endLeftover(process, leftoverGraceMs)
     // One that cannot start must not keep the others down; the agent sees that it is missing.
     for (const { spec } of saved.instances)
-      await this.#start(spec).catch((error: unknown) => this.#note(spec, error))
+      await this.#start(spec, false).catch((error: unknown) => this.#note(spec, error))
   }
 
   #note({ service, slot }: InstanceSpec, error: unknown) {
     this.#logOf(service).write({ slot, stream: 'supervisor', line: `cannot start: ${String(error)}` })
   }
 
-  handle(request: SupervisorRequest): Promise<unknown> {
-    if (request.do === 'status') return Promise.resolve(this.#status(request.service))
-    const next = this.#turn.then(() => {
-      if (request.do === 'start') return this.#start(request.spec)
-      if (request.do === 'stop') return this.#stop(request.service, request.slot)
-      return this.#end()
-    })
-    this.#turn = next.catch(() => {})
+  async handle(request: SupervisorRequest): Promise<unknown> {
+    switch (request.do) {
+      case 'status':
+        return this.#status(request.service)
+      case 'start':
+        return this.#inTurn(request.spec, () => this.#start(request.spec, request.isHeld))
+      case 'let':
+        return this.#let(request.service, request.slot)
+      case 'stop':
+        return this.#inTurn(request, () => this.#stop(request.service, request.slot))
+      case 'end':
+        return this.#end()
+    }
+  }
+
+  #inTurn<T>({ service, slot }: { service: string; slot: Slot }, change: () => Promise<T>): Promise<T> {
+    const name = `${service}/${slot}`
+    const next = (this.#turns.get(name) ?? Promise.resolve()).then(change)
+    this.#turns.set(
+      name,
+      next.catch(() => {}),
+    )
     return next
   }
 
-  async #start(spec: InstanceSpec) {
+  async #start(spec: InstanceSpec, isHeld: boolean) {
     const name = `${spec.service}/${spec.slot}`
     const running = this.#instances.get(name)
     if (running && JSON.stringify(running.spec) === JSON.stringify(spec)) return
     await running?.stop()
     this.#instances.delete(name)
-    const held = []
-    for (const socket of spec.sockets) held.push(await this.#sockets.hold(spec.service, socket))
-    const instance = new Instance(
-      spec,
-      held.map(({ handle }) => handle.fd),
-      this.#logOf(spec.service),
-    )
+    const fds = []
+    for (const socket of spec.sockets)
+      fds.push(
+        socket.private === true
+          ? await this.#sockets.holdPrivate(name, this.#paths.private(spec.service, spec.slot))
+          : await this.#sockets.hold(spec.service, socket),
+      )
+    const instance = new Instance(spec, fds, this.#logOf(spec.service), isHeld)
     this.#instances.set(name, instance)
     // Written before it is started: a supervisor that dies in between starts it when it comes back.
     this.#save()
@@ -96,10 +111,16 @@ export class Supervisor {
     this.#letGo(spec.service)
   }
 
-  async #stop(service: string, slot: Slot) {
-    await this.#instances.get(`${service}/${slot}`)?.stop()
+  async #stop(service: string, slot: Slot): Promise<Stopped> {
+    const stopped = await this.#instances.get(`${service}/${slot}`)?.stop()
     this.#instances.delete(`${service}/${slot}`)
     this.#save()
+    return stopped ?? { killed: false }
+  }
+
+  async #let(service: string, slot: Slot) {
+    const instance = this.#instances.get(`${service}/${slot}`)
+    if (instance) instance.isHeld = false
   }
 
   /** Sockets stay while nothing runs, so that a restart refuses nobody; they go with a changed release. */

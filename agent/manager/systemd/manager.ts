@@ -1,6 +1,7 @@
 import { uptime } from 'node:os'
 import { join } from 'node:path'
 import { DeployError } from '../../../shared/errors.ts'
+import { publicSockets } from '../../../shared/formats/service-spec.ts'
 import { unitNames } from '../../../shared/install/unit-names.ts'
 
 import { hasProgram } from '../find-program.ts'
@@ -11,6 +12,7 @@ import type {
   InstanceStatus,
   ServiceManager,
   Slot,
+  Stopped,
 } from '../manager.ts'
 import { checkUpSystemd } from './check-up.ts'
 import { checkRegistration, readRegistration } from './registrations.ts'
@@ -37,21 +39,22 @@ export function systemdManager({ dir, settings, path }: SystemdOptions): Service
   const units = (service: string) => slotNames.map((slot) => unitNames(service).slot(slot))
   let probes = 0
 
-  const stop = async (service: string, slot: Slot) => {
+  const stop = async (service: string, slot: Slot): Promise<Stopped> => {
     const unit = unitNames(service).slot(slot)
     await changeUnit('stop', unit)
     // Some end with another status when they are told to; it was we who ended them all the same.
     const [state] = await showUnits([unit])
     await forget(unit, state)
+    return { killed: state?.result === 'timeout' }
   }
-  const start = async (spec: InstanceSpec) => {
+  const start = async (spec: InstanceSpec, isHeld = false) => {
     const unit = unitNames(spec.service).slot(spec.slot)
     const [state] = await showUnits([unit])
     const isSame = JSON.stringify(slots.get(spec.service, spec.slot)) === JSON.stringify(spec)
     if (state && isRunning(state) && isSame) return
     // A slot is written while nothing runs in it, so that its file says what runs.
     if (state && isRunning(state)) await stop(spec.service, spec.slot)
-    slots.put(spec)
+    slots.put(spec, isHeld)
     await forget(unit, state)
     await changeUnit('start', unit)
   }
@@ -65,7 +68,10 @@ export function systemdManager({ dir, settings, path }: SystemdOptions): Service
         throw new DeployError('E_CHECK_FAILED', { why: `there is no program "${program}"` })
     },
     start,
+    letTakeTraffic: async (service, slot) => slots.let(service, slot),
     stop,
+    // As the socket unit says it.
+    privateSocket: (service, slot) => join(dir, 'private', `${service}.${slot}`),
     async status(service) {
       const states = await showUnits(units(service))
       const found = states.flatMap((state, index): InstanceStatus[] => {
@@ -109,7 +115,7 @@ function describe(slot: Slot, release: string, unit: UnitState): InstanceStatus 
 function addressesOf(settings: string, service: string): Record<string, Address> {
   const { sockets } = readRegistration(settings, service)
   return Object.fromEntries(
-    sockets.map(({ name, host = '0.0.0.0', port = 0, path }) => [
+    publicSockets(sockets).map(({ name, host = '0.0.0.0', port = 0, path }) => [
       name,
       path === undefined ? { host, port } : { path },
     ]),

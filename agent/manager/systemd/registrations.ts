@@ -34,8 +34,12 @@ export function checkRegistration(registration: Registration, spec: InstanceSpec
   }
   compare('sockets', registration.sockets.map(describeSocket), spec.sockets.map(describeSocket))
   compare('limits', registration.limits, spec.limits)
-  compare('the stop', registration.stop, spec.stop)
+  // How long connections end is between the agent and the library.
+  const { signal, seconds } = spec.stop
+  compare('the stop', registration.stop, { signal, seconds })
 }
 
-const describeSocket = ({ name, host, port, path }: SocketSpec) =>
-  `${name}=${path ?? `${host ?? '0.0.0.0'}:${port}`}`
+const describeSocket = ({ name, host, port, path, type, private: isPrivate }: SocketSpec) =>
+  isPrivate === true
+    ? `${name} (private)`
+    : `${name}=${path ?? `${host ?? '0.0.0.0'}:${port}${type === 'udp' ? '/udp' : ''}`}`

@@ -25,10 +25,17 @@ export class Slots {
     return join(this.#dir, service, ...path)
   }
 
-  put(spec: InstanceSpec): void {
+  /** @param isHeld it takes no traffic until `let` */
+  put(spec: InstanceSpec, isHeld: boolean): void {
     const { service, slot } = spec
+    if (isHeld) replaceFile(this.#file(service, slot, 'hold'), '', 0o644, passable)
+    else this.let(service, slot)
     replaceFile(this.#file(service, slot, 'spec.json'), JSON.stringify(spec), 0o600, passable)
     replaceFile(this.#file(service, slot, 'start'), startScript(spec), 0o644, passable)
+  }
+
+  let(service: string, slot: Slot): void {
+    rmSync(this.#file(service, slot, 'hold'), { force: true })
   }
 
   /** What was put there last; null when nothing was. */

@@ -27,7 +27,13 @@ function release(files: Record<string, string>, change: Partial<Manifest> = {}):
 }
 const before = release({ 'a.js': 'a', 'b.js': 'b', '.deployctl-version': '1' })
 const plan = (next: Manifest, change: Partial<Parameters<typeof planActivation>[0]> = {}) =>
-  planActivation({ previous: before, next, isEnvironmentChanged: false, requested: 'auto', ...change })
+  planActivation({
+    previous: { manifest: before, environment: null },
+    next: { manifest: next, environment: null },
+    isEnvironmentChanged: false,
+    requested: 'auto',
+    ...change,
+  })
 
 t.test('a plan names what differs', (t) => {
   const next = release(
@@ -42,7 +48,7 @@ t.test('a plan names what differs', (t) => {
     'the sockets changed',
     'its probes changed',
     'the environment changed',
-    'it has no socket of ours: it is away while it restarts',
+    'it has no socket of ours, and deploy.yaml does not say that two may overlap: it is away while it restarts',
   ])
   t.end()
 })
@@ -51,7 +57,52 @@ t.test('the first release, the same again, a wish', (t) => {
   t.same(plan(before, { previous: null }).reasons, ['nothing runs there yet: it is started'])
   t.match(plan(before).reasons[0], /same files and settings/)
   t.ok(plan(before, { requested: 'restart' }).reasons.includes('restart was asked for'))
-  t.match(plan(before).reasons.at(-1), /connections wait/)
+  t.match(plan(before, { requested: 'restart' }).reasons.at(-1), /connections wait/)
+  t.end()
+})
+
+t.test('two run side by side where they can; where not, it says why', (t) => {
+  const [http] = before.run.sockets ?? []
+  if (!http) throw new Error('no socket')
+  const like = (change: Partial<Manifest>) => ({ ...before, ...change })
+  const planned = (next: Manifest, previous = before, requested: 'auto' | 'handover' = 'auto') =>
+    plan(next, { previous: { manifest: previous, environment: null }, requested })
+  t.match(planned(before), { strategy: 'handover', reasons: [/./, /side by side/] })
+  const cases: [Manifest, Manifest, RegExp][] = [
+    [
+      like({ activation: { exclusive: ['data.sqlite', 'port 9000'] } }),
+      before,
+      /only one .* data\.sqlite, port 9000/,
+    ],
+    [before, like({ activation: { exclusive: ['a lock'] } }), /only one .* a lock/],
+    [like({ activation: { overlap: false } }), before, /overlap: false/],
+    [
+      like({ run: { argv: ['x'], sockets: [http, { name: 'quic', port: 443, type: 'udp' }] } }),
+      before,
+      /udp socket "quic"/,
+    ],
+    [like({ run: { argv: ['x'] } }), like({ run: { argv: ['x'] } }), /no socket of ours/],
+    [
+      like({ run: { argv: ['x'], sockets: [http, { name: 'deployctl', private: true }] } }),
+      before,
+      /its sockets are others/,
+    ],
+  ]
+  for (const [next, previous, why] of cases) {
+    const auto = planned(next, previous)
+    t.equal(auto.strategy, 'restart')
+    t.ok(
+      auto.reasons.some((reason) => why.test(reason)),
+      auto.reasons.join('; '),
+    )
+    t.match(planned(next, previous, 'handover'), { strategy: 'none', refusal: why })
+  }
+  const worker = like({ run: { argv: ['x'] }, activation: { overlap: true } })
+  t.equal(planned(worker, worker).strategy, 'handover', 'a worker that may overlap')
+  t.equal(planned(like({ activation: { strategy: 'restart' } })).strategy, 'restart', 'by deploy.yaml')
+  const elsewhere = { sockets: [{ name: 'http', port: 81 }] }
+  const moved = plan(before, { next: { manifest: before, environment: elsewhere } })
+  t.equal(moved.strategy, 'restart', 'the environment has it listen somewhere else')
   t.end()
 })
 

@@ -19,6 +19,7 @@ const goodWay: Event[] = [
   { type: 'switched' },
   { type: 'healthy', confirmBy: 5_000 },
   { type: 'confirmed' },
+  { type: 'drained' },
 ]
 
 function after(events: readonly Event[], from: Deployment = received): Deployment {
@@ -27,7 +28,16 @@ function after(events: readonly Event[], from: Deployment = received): Deploymen
 
 t.test('a good deployment goes through every state and commits', (t) => {
   const states = goodWay.map((_, index) => after(goodWay.slice(0, index + 1)).state)
-  t.same(states, ['staging', 'staged', 'checked', 'switching', 'switched', 'probation', 'committed'])
+  t.same(states, [
+    'staging',
+    'staged',
+    'checked',
+    'switching',
+    'switched',
+    'probation',
+    'draining',
+    'committed',
+  ])
   t.end()
 })
 
@@ -67,6 +77,7 @@ t.test('an agent that starts finishes or undoes what it finds, by the state', (t
     [4, 'rolling-back'],
     [5, 'rolling-back'],
     [6, 'probation'],
+    [7, 'draining'],
   ]
   for (const [steps, state] of expected)
     t.equal(recover(after(goodWay.slice(0, steps)), inTime)?.next.state, state)
@@ -76,6 +87,9 @@ t.test('an agent that starts finishes or undoes what it finds, by the state', (t
       effect: 'roll-back',
       next: { failure: { code: 'E_INTERRUPTED' } },
     })
+  const draining = after(goodWay.slice(0, 7))
+  t.match(recover(draining, { ...inTime, monotonicMs: 9_999 }), { effect: 'drain' }, 'confirmed is confirmed')
+  t.match(recover(draining, { ...inTime, newReleaseRuns: false }), { effect: 'roll-back' })
   t.equal(recover(after(goodWay), inTime), null)
   t.end()
 })

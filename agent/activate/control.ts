@@ -1,0 +1,76 @@
+import { connect, type Socket } from 'node:net'
+import { DeployError, asDeployError } from '../../shared/errors.ts'
+import {
+  controlLine,
+  controlStatusParser,
+  type ControlRequest,
+  type ControlStatus,
+} from '../../shared/wire/control.ts'
+
+/** A line longer than this is none of the library's. */
+const maxLineChars = 16 * 1024
+
+/** Opens a connection to an instance that goes on as one to the server of that socket. */
+export function connectThrough(path: string, socket: string): Socket {
+  const connection = connect(path)
+  connection.write(controlLine({ do: 'connect', socket }))
+  return connection
+}
+
+/** Asks once. @throws DeployError E_SERVICE_CONTROL */
+export async function askInstance(
+  path: string,
+  request: ControlRequest,
+  timeoutMs: number,
+): Promise<ControlStatus> {
+  const signal = AbortSignal.timeout(timeoutMs)
+  for await (const status of talk(path, request, signal)) return status
+  throw failure(signal.aborted ? `no answer within ${timeoutMs / 1000} s` : 'it closed the connection')
+}
+
+/** How it drains, until it ends. An instance that is gone already has nothing to say. */
+export async function* watchInstance(path: string, signal: AbortSignal): AsyncIterable<ControlStatus> {
+  try {
+    yield* talk(path, { do: 'watch' }, signal)
+  } catch {
+    // Whoever stops it sees how it ends.
+  }
+}
+
+async function* talk(
+  path: string,
+  request: ControlRequest,
+  signal: AbortSignal,
+): AsyncIterable<ControlStatus> {
+  const connection = connect(path)
+  const abort = () => connection.destroy()
+  signal.addEventListener('abort', abort)
+  connection.setEncoding('utf8').write(controlLine(request))
+  let rest = ''
+  try {
+    for await (const chunk of connection as AsyncIterable<string>) {
+      const lines = (rest + chunk).split('\n')
+      rest = lines.pop() ?? ''
+      for (const line of lines) yield parseStatus(line)
+      if (rest.length > maxLineChars) return
+    }
+  } catch (error) {
+    throw failure(asDeployError(error).message, error)
+  } finally {
+    signal.removeEventListener('abort', abort)
+    connection.destroy()
+  }
+}
+
+function parseStatus(line: string): ControlStatus {
+  let value: unknown
+  try {
+    value = JSON.parse(line)
+  } catch (cause) {
+    throw failure('it answers something else: is its socket "deployctl" served by the library?', cause)
+  }
+  if (controlStatusParser.check(value)) return value
+  throw failure(controlStatusParser.issues(value)[0]?.message ?? 'its answer has the wrong shape')
+}
+
+const failure = (why: string, cause?: unknown) => new DeployError('E_SERVICE_CONTROL', { why }, { cause })

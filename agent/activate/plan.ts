@@ -1,0 +1,23 @@
+import { encodeDocument } from '../../shared/documents/document.ts'
+import type { Order } from '../../shared/formats/order.ts'
+import { planActivation, type Plan } from '../../shared/plan/planner.ts'
+import type { Entry, Journal } from '../journal/journal.ts'
+import type { Releases } from '../store/releases.ts'
+
+/** How this host carries out an order, by what it runs now. */
+export function planFor(entry: Entry, journal: Journal, releases: Releases): Plan {
+  const { active, environment } = journal.service(entry.service)
+  const next = releases.find(entry.release)?.manifest
+  const before = active === null ? null : (releases.find(active)?.manifest ?? null)
+  if (!next) return { strategy: 'none', reasons: ['the release is not on the host'] }
+  return planActivation({
+    previous: before && { manifest: before, environment },
+    next: { manifest: next, environment: entry.environment },
+    isEnvironmentChanged:
+      environment !== null && !encodeDocument(environment).equals(encodeDocument(entry.environment)),
+    requested: requestedBy(entry),
+  })
+}
+
+/** What was signed; it was parsed when it was accepted. */
+const requestedBy = ({ order }: Entry): Order['strategy'] => (JSON.parse(order.toString()) as Order).strategy
