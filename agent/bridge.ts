@@ -17,8 +17,10 @@ export function bridge(socketPath: string, env: NodeJS.ProcessEnv = process.env)
   socket.write(`DEPLOYCTL/1 ${JSON.stringify(caller)}\n`)
   socket.once('connect', () => {
     stdin.pipe(socket)
-    socket.pipe(stdout)
+    socket.pipe(stdout, { end: false })
   })
+  // An agent that ends has said all: whoever asked must not wait for more.
+  socket.once('end', () => stdout.end(() => process.exit(0)))
   socket.once('error', (error) => {
     // sshd throws a subsystem's stderr away, so the answer goes the way of all others.
     const body = JSON.stringify({

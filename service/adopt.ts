@@ -22,10 +22,11 @@ function adopt(): void {
     const socket = byPort.get(portAskedFor(args[0]))
     if (!socket) return listen.apply(this, args)
     const [name, fd] = socket
-    byPort.delete(portAskedFor(args[0]))
     const callback = args.at(-1)
     if (typeof callback === 'function') this.once('listening', callback as () => void)
-    lifecycle.add(name, this, { fd })
+    // Some ask for 127.0.0.1 and then ::1 as well: the host's socket has all that there is to get.
+    if (lifecycle.server(name)) setImmediate(() => this.emit('listening'))
+    else lifecycle.add(name, this, { fd })
     return this
   }
   Reflect.set(Server.prototype, 'listen', adopting)

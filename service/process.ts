@@ -6,6 +6,8 @@ import { controlName, inheritedSockets } from './sockets.ts'
 type Own = { sockets: ReadonlyMap<string, number>; lifecycle: Lifecycle }
 
 const key = Symbol.for('deployctl-service')
+/** What a shell gives for SIGINT. */
+const interrupted = 130
 /** What a service may be told to end with: run.stop.signal in deploy.yaml. */
 const signals = ['SIGTERM', 'SIGINT', 'SIGQUIT'] as const
 
@@ -22,11 +24,14 @@ function begin(): Own {
   const control = sockets.get(controlName)
   const lifecycle = new Lifecycle(env, control !== undefined)
   if (control !== undefined) serveControl(control, lifecycle)
-  for (const signal of signals) process.once(signal, () => void end(lifecycle))
+  // Not `once`: packages that look whether anybody listens would take a listener that is gone for none.
+  for (const signal of signals) process.on(signal, () => void end(signal, lifecycle))
   return { sockets, lifecycle }
 }
 
-async function end(lifecycle: Lifecycle) {
+async function end(signal: NodeJS.Signals, lifecycle: Lifecycle) {
+  // Who presses Ctrl-C twice does not want to wait.
+  if (signal === 'SIGINT' && lifecycle.status().state !== 'accepting') process.exit(interrupted)
   await lifecycle.drain()
   // Time for the last word to the agent to leave.
   setImmediate(() => process.exit(process.exitCode ?? 0))

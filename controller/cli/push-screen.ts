@@ -1,5 +1,6 @@
 import { styleText } from 'node:util'
 import { createLogUpdate } from 'log-update'
+import type { Drain } from '../../shared/formats/receipt.ts'
 import type { PushEvent, HostReport } from '../push/events.ts'
 import type { Output } from './context.ts'
 import { bytes, duration } from './words.ts'
@@ -69,7 +70,7 @@ export function pushScreen(out: Output, hosts: readonly string[]) {
       if (isLive) live.clear()
       live.done()
       for (const [host, { report }] of lines)
-        if (report) out.line(`  ${host.padEnd(width)}  ${resultText(report)}`)
+        if (report) out.line(`  ${host.padEnd(width)}  ${resultText(report)}${cutText(report.drain)}`)
       for (const [data, names] of groupHosts(evidence.map(({ host, data }) => [host, JSON.stringify(data)])))
         showEvidence(out, names, JSON.parse(data) as Evidence)
       const errors = [...lines].flatMap(([host, { report }]): [string, string][] =>
@@ -86,6 +87,17 @@ function describe({ stage, progress, report, beganMs }: Line): string {
   if (!progress || progress.total === 0) return `${stage} ${took}`
   const done = Math.round((progress.sent / progress.total) * barWidth)
   return `${stage} ${'█'.repeat(done)}${'░'.repeat(barWidth - done)} ${bytes(progress.sent)} of ${bytes(progress.total)} ${took}`
+}
+
+/** What ended before its time; nothing when all came to its own end. */
+export function cutText(drain: Drain | null): string {
+  if (!drain) return ''
+  const { killed, cut, ms } = drain
+  const parts = [count(cut?.requests, 'request'), count(cut?.connections, 'long connection')].filter(Boolean)
+  if (!killed && parts.length === 0) return ''
+  const how = killed ? `was killed after ${duration(ms)}` : `ended at the end of its time, ${duration(ms)}`
+  const what = parts.length > 0 ? parts.join(' and ') : cut ? 'nothing' : 'what it still had to do'
+  return `\n      the old release ${how}: ${what} was cut off`
 }
 
 /** What the old instance still has to do, by its own count. */

@@ -112,8 +112,10 @@ async function compareHosts(
 }
 
 /** From the receipt's own bytes, which were verified when they were recorded. */
-const loginOf = (receipt: HostResult['receipt']): Login | null =>
-  receipt ? ((JSON.parse(receipt.bytes.toString()) as Receipt).login ?? null) : null
+const opened = (receipt: HostResult['receipt']): Partial<Receipt> =>
+  receipt ? (JSON.parse(receipt.bytes.toString()) as Receipt) : {}
+
+const loginOf = (receipt: HostResult['receipt']): Login | null => opened(receipt).login ?? null
 
 function rowOf(push: Push, results: HostResult[]): string[] {
   const version = push.provenance?.dirty ? `${push.version} *` : push.version
@@ -165,6 +167,7 @@ function eventOf(push: Push, results: HostResult[]): Record<string, unknown> {
     error,
     ended,
     login: loginOf(receipt),
+    drain: opened(receipt).drain ?? null,
     receipt: receipt && { number: receipt.number, digest: receipt.digest, previous: receipt.previous },
   }))
   return { type: 'deployment', ...what, results: told }

@@ -20,6 +20,7 @@ export const blankReport = (host: string): HostReport => ({
   host,
   result: 'unknown',
   strategy: 'none',
+  drain: null,
   reasons: [],
   error: null,
   steps: [],
@@ -170,8 +171,8 @@ function record(history: History, opId: string, report: HostReport, opened: Open
 }
 
 function takeReceipt(report: HostReport, { receipt }: OpenedReceipt) {
-  const { result, strategy, reasons, steps, error } = receipt
-  Object.assign(report, { result, strategy, reasons, steps })
+  const { result, strategy, reasons, steps, error, drain = null } = receipt
+  Object.assign(report, { result, strategy, reasons, steps, drain })
   if (error) report.error = hostError(error.code, error.message)
 }
 

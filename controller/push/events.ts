@@ -1,5 +1,5 @@
 import type { DeployError } from '../../shared/errors.ts'
-import type { Receipt } from '../../shared/formats/receipt.ts'
+import type { Drain, Receipt } from '../../shared/formats/receipt.ts'
 import type { DeploymentEvent } from '../../shared/wire/api.ts'
 
 export type HostResultName = Receipt['result'] | 'unknown' | 'unchanged' | 'skipped'
@@ -12,6 +12,8 @@ export type HostReport = {
   reasons: string[]
   error: DeployError | null
   steps: Receipt['steps']
+  /** How the instance before was ended; null when it is not known or there was none. */
+  drain: Drain | null
   ms: number
   sent: number
   received: number

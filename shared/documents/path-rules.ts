@@ -1,9 +1,12 @@
 import { DeployError } from '../errors.ts'
 import { manifestLimits, type Manifest } from '../formats/manifest.ts'
+import { libraryDirectory } from '../formats/service-spec.ts'
 import { bytewise } from './bytewise.ts'
 
 /** Names that deployctl itself uses at the top of a release. */
 const reserved = new Set(['.deployctl'])
+/** What is there of its own: the library, for a program that is adopted. */
+const libraryFile = new RegExp(`^${libraryDirectory.replaceAll('.', '[.]')}/[a-z-]+[.]mjs$`)
 const maxLinkHops = 40
 
 /**
@@ -61,7 +64,8 @@ function checkPath(path: string) {
       throw unsafe(path, 'it must be relative, without empty, "." or ".." parts')
     if (Buffer.byteLength(segment) > manifestLimits.segmentBytes) throw unsafe(path, 'a part is too long')
   }
-  if (reserved.has(segments[0] ?? '')) throw unsafe(path, 'that name is deployctl’s own')
+  if (reserved.has(segments[0] ?? '') && !libraryFile.test(path))
+    throw unsafe(path, 'that name is deployctl’s own')
 }
 
 /** As the least discerning file system sees a name. */

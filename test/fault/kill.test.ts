@@ -1,4 +1,6 @@
 import t from 'tap'
+import { handingOverRig } from '../rig/handing-over.ts'
+import { startLoad } from '../rig/load.ts'
 import { makeRig, settled } from '../rig/rig.ts'
 
 /** Every state of a deployment, and the release that serves when the agent dies there and comes back. */
@@ -16,6 +18,9 @@ const deaths: [string, 'v1' | 'v2'][] = [
   // In probation the new release is healthy: the controller's confirm may still come in time.
   ['probation journalled', 'v2'],
   ['probation done', 'v2'],
+  // It was confirmed: what is left is to let the old one finish.
+  ['draining journalled', 'v2'],
+  ['draining done', 'v2'],
 ]
 
 for (const [death, serves] of deaths)
@@ -41,6 +46,29 @@ for (const [death, serves] of deaths)
     t.equal((await rig.cli('push')).code, 0, 'and the next push works')
     t.equal(await rig.get('web1'), 'v3')
   })
+
+t.test('an agent killed at any moment of a handover costs no request', async (t) => {
+  for (const death of ['switching done', 'switched done', 'probation done', 'draining journalled'])
+    await t.test(death, async (t) => {
+      const rig = await handingOverRig(t)
+      const host = rig.host('web1')
+      const { addresses } = await rig.state('web1')
+      await using load = startLoad({ url: `http://${addresses['http']}/`, kept: 8, fresh: 4 })
+      await host.kill()
+      await host.start(death)
+      rig.version('v2')
+      const pushing = rig.cli('push')
+      await host.ended()
+      await host.start()
+      await pushing
+      const state = await settled(rig, 'web1')
+      t.match(state.instances, [{ state: 'running', release: state.active }])
+      t.equal(state.instances.length, 1)
+      const { good, bad } = await load.stop()
+      t.same(bad, [])
+      t.ok(good > 50, `${good} answers`)
+    })
+})
 
 for (const death of ['rolling-back journalled', 'rolling-back done'])
   t.test(`an agent killed in ${death} goes on going back`, async (t) => {

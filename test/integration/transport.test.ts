@@ -5,6 +5,7 @@ import t from 'tap'
 import type { HostTarget } from '../../controller/config/target.ts'
 import { ChannelClient } from '../../controller/transport/channel-client.ts'
 import { connectHost, resolveTransport, type ConnectOptions } from '../../controller/transport/connect.ts'
+import { apiVersion } from '../../shared/wire/api.ts'
 import { generateKey } from '../../shared/sshsig/generate-key.ts'
 import { fingerprintOf, publicKeyBlob } from '../../shared/sshsig/public-key.ts'
 import { parserOf } from '../../shared/schema.ts'
@@ -52,7 +53,7 @@ t.test('HTTP goes through one SSH connection, several requests one after the oth
   const client = new ChannelClient(await connectHost(targetOf(home, host), optionsOf(home)), 'web1')
   t.teardown(() => client.close())
   t.equal((await client.get('/v1/hello', helloParser)).host, 'web1')
-  t.equal((await client.get('/v1/hello', helloParser)).api, 2)
+  t.equal((await client.get('/v1/hello', helloParser)).api, apiVersion)
   await t.rejects(client.get('/v1/releases/' + 'a'.repeat(64), helloParser), { code: 'E_RELEASE_UNKNOWN' })
   t.ok(client.bytes().sent > 0)
 })
@@ -67,7 +68,7 @@ t.test('a host key is never accepted silently', async (t) => {
   const target = targetOf(home, host)
   await t.rejects(hello(target, optionsOf(home)), {
     code: 'E_HOST_KEY_UNKNOWN',
-    message: new RegExp(fingerprint.replace('+', '\\+')),
+    message: new RegExp(fingerprint.replaceAll('+', '\\+')),
   })
   await t.rejects(hello(target, optionsOf(home, { hostKey: 'SHA256:other' })), { code: 'E_HOST_KEY_UNKNOWN' })
   const asked: string[] = []

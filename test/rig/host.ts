@@ -64,7 +64,7 @@ export type Host = {
 
 /** A real agent process with the embedded SSH server, on a port of its own. */
 export async function startHost(
-  t: Test,
+  t: Pick<Test, 'teardown'>,
   home: Home,
   name: string,
   { agent }: Programs = sources,

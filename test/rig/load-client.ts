@@ -21,6 +21,8 @@ export type Mix = {
 
 export type Outcome = {
   good: number
+  failed: number
+  /** What went wrong, the first of it. */
   bad: string[]
   /** How many answers came from each release. */
   releases: Record<string, number>
@@ -34,7 +36,7 @@ export type Outcome = {
 const answerTimeoutMs = 20_000
 const badShown = 50
 const end = new AbortController()
-const outcome: Outcome = { good: 0, bad: [], releases: {}, reconnects: 0, p50: 0, p99: 0, max: 0 }
+const outcome: Outcome = { good: 0, failed: 0, bad: [], releases: {}, reconnects: 0, p50: 0, p99: 0, max: 0 }
 const times: number[] = []
 
 const over = new Promise<null>((resolve) => {
@@ -45,6 +47,7 @@ const over = new Promise<null>((resolve) => {
 })
 
 function bad(what: string) {
+  outcome.failed += 1
   if (outcome.bad.length < badShown) outcome.bad.push(`${new Date().toISOString()} ${what}`)
 }
 

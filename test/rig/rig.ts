@@ -47,7 +47,7 @@ export type Rig = {
 }
 
 export async function makeRig(
-  t: Test,
+  t: Pick<Test, 'teardown'>,
   names: readonly string[] = ['web1'],
   programs = sources,
 ): Promise<Rig> {

@@ -8,7 +8,7 @@ if (skip) t.comment(`skipped: ${skip}`)
 
 /** Every state of a deployment; in which release serves after the power was cut there. */
 const cuts = [
-  ...['staging', 'staged', 'checked', 'switching', 'switched', 'probation'].flatMap((state) => [
+  ...['staging', 'staged', 'checked', 'switching', 'switched', 'probation', 'draining'].flatMap((state) => [
     `${state} journalled`,
     `${state} done`,
   ]),

@@ -5,7 +5,7 @@ const shownChars = 512
 
 /** Runs a program with a service's directory and environment, in a process group of its own. */
 export async function runCommand(
-  { cwd, env }: InstanceSpec,
+  { cwd, env, service, slot, release }: InstanceSpec,
   argv: readonly string[],
   signal: AbortSignal,
 ): Promise<CommandResult> {
@@ -13,7 +13,13 @@ export async function runCommand(
   // A group of its own, so that what the command started ends with it.
   const child = spawn(command, args, {
     cwd,
-    env: { PATH: process.env['PATH'], ...env },
+    env: {
+      PATH: process.env['PATH'],
+      ...env,
+      DEPLOYCTL_SERVICE: service,
+      DEPLOYCTL_SLOT: slot,
+      DEPLOYCTL_RELEASE: release,
+    },
     stdio: ['ignore', 'pipe', 'pipe'],
     detached: true,
   })
