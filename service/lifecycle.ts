@@ -44,6 +44,7 @@ export class Lifecycle {
 
   add(name: string, server: Server, address: Address): void {
     const connections = new Connections(server, () => this.#changed())
+    // Known before it is opened: whoever looks who asks must find it.
     this.#servers.set(name, { connections, address })
     if (this.#state === 'accepting') this.#open(server, address)
     this.#changed()

@@ -90,7 +90,8 @@ export class Activation {
   /** What ran before runs again, alone; nothing when nothing did. */
   async goBack(entry: Entry, strategy: Strategy, watching: Watching): Promise<void> {
     const { service } = entry
-    const end = this.#ending({ ...watching, onDrained: () => {} })
+    // What is told of draining is told of the old instance, and here the new one ends.
+    const end = this.#ending({ ...watching, onDraining: () => {}, onDrained: () => {} })
     const committed = this.#specs.active(service)
     if (committed === null) return endOthers(this.#manager, service, null, end)
     const { instances } = await this.#manager.status(service)

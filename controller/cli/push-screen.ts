@@ -16,7 +16,6 @@ const stateWords: Record<string, string> = {
   switching: 'starting the new release',
   switched: 'waiting until it is healthy',
   probation: 'healthy, confirming',
-  draining: 'the old release finishes what it was asked',
   'rolling-back': 'going back to the old release',
 }
 
@@ -32,6 +31,7 @@ export function pushScreen(out: Output, hosts: readonly string[]) {
   const isLive = !out.json && process.stderr.isTTY
   const width = Math.max(4, ...hosts.map((host) => host.length))
   const lines = new Map<string, Line>()
+  const handingOver = new Set<string>()
   const evidence: { host: string; data: unknown }[] = []
   const live = createLogUpdate(process.stderr)
   const redraw = () =>
@@ -58,7 +58,9 @@ export function pushScreen(out: Output, hosts: readonly string[]) {
       if (event.type === 'event' && event.event.type === 'state') {
         const state = String(event.event.data['state'])
         if (stateWords[state]) say(event.host, stateWords[state])
+        if (state === 'draining' && handingOver.has(event.host)) say(event.host, drainText({}))
       }
+      if (event.type === 'event' && event.event.data['strategy'] === 'handover') handingOver.add(event.host)
       if (event.type === 'event' && event.event.type === 'draining')
         say(event.host, drainText(event.event.data))
       if (event.type === 'event' && event.event.type === 'evidence')
@@ -103,7 +105,7 @@ export function cutText(drain: Drain | null): string {
 /** What the old instance still has to do, by its own count. */
 function drainText({ requests, connections }: Record<string, unknown>): string {
   const parts = [count(requests, 'request'), count(connections, 'long connection')].filter(Boolean)
-  return parts.length > 0 ? `the old release finishes ${parts.join(' and ')}` : (stateWords['draining'] ?? '')
+  return `the old release finishes ${parts.length > 0 ? parts.join(' and ') : 'what it was asked'}`
 }
 
 const count = (value: unknown, what: string) =>

@@ -9,14 +9,22 @@ export type Found = {
   argv: string[]
   build: { command?: string[]; output?: string; exclude?: string[] } | null
   hasSocket: boolean
+  /** Where the program listens, as far as its source says. */
+  port: number
 }
+
+const defaultPort = 8080
+const nodeKind = 'a Node project'
 
 /** Looks at what is there, never runs it. */
 export async function detectProject(dir: string): Promise<Found> {
   const names = new Set(await readdir(dir))
   const service = serviceName(basename(dir))
   const read = (name: string) => readFile(join(dir, name), 'utf8')
-  if (names.has('package.json')) return nodeProject(await read('package.json'), names, service)
+  if (names.has('package.json')) {
+    const found = nodeProject(await read('package.json'), names, service)
+    return { ...found, port: portIn(await read(found.argv[1] ?? '').catch(() => '')) }
+  }
   if (names.has('mix.exs')) return mixProject(await read('mix.exs'), service)
   if (names.has('Procfile')) return procfile(await read('Procfile'), service)
   if (names.has('index.html')) return staticSite(service)
@@ -26,6 +34,7 @@ export async function detectProject(dir: string): Promise<Found> {
     argv: ['./start'],
     build: null,
     hasSocket: true,
+    port: defaultPort,
   }
 }
 
@@ -41,11 +50,12 @@ function nodeProject(text: string, names: ReadonlySet<string>, service: string):
   const own =
     typeof manifest['name'] === 'string' ? serviceName(manifest['name'].replace(/^@[^/]+\//, '')) : service
   return {
-    kind: 'a Node project',
+    kind: nodeKind,
     service: own,
     argv: isPlain ? start : ['node', main ?? file],
     build: scripts['build'] === undefined ? null : { command: ['npm', 'run', 'build'] },
     hasSocket: true,
+    port: defaultPort,
   }
 }
 
@@ -60,6 +70,7 @@ function mixProject(text: string, service: string): Found {
       output: `_build/prod/rel/${app}`,
     },
     hasSocket: false,
+    port: defaultPort,
   }
 }
 
@@ -72,6 +83,7 @@ function procfile(text: string, service: string): Found {
     argv: isPlain ? web.split(/\s+/) : ['sh', '-c', web],
     build: null,
     hasSocket: true,
+    port: defaultPort,
   }
 }
 
@@ -82,6 +94,7 @@ function staticSite(service: string): Found {
     argv: ['python3', '-m', 'http.server', '8080'],
     build: null,
     hasSocket: false,
+    port: defaultPort,
   }
 }
 
@@ -92,6 +105,13 @@ const serviceName = (name: string) =>
     .replace(/^-+|-+$/g, '')
     .slice(0, 63) || 'service'
 
+/** The port of `listen(3000)` or of `process.env.PORT || 3000`. */
+function portIn(source: string): number {
+  const found = /(?:\blisten\(\s*|\bPORT['"\])]*\s*(?:\|\||\?\?)\s*)['"]?(\d{2,5})\b/.exec(source)?.[1]
+  const port = Number(found ?? defaultPort)
+  return port >= 1024 && port <= 65_535 ? port : defaultPort
+}
+
 function parseObject(text: string): Record<string, unknown> {
   try {
     const value: unknown = JSON.parse(text)
@@ -101,8 +121,25 @@ function parseObject(text: string): Record<string, unknown> {
   }
 }
 
+const nodeSockets = (port: number) => [
+  `  # Node loads deployctl's library before your program: who listens on ${port}, or on process.env.PORT, gets`,
+  '  # the socket below and hands it over to the next release, with no request lost.',
+  '  adopt: true',
+  '  sockets:',
+  `    - { name: http, port: ${port} }`,
+  '    # Here the agent asks a new release whether it is well, before it takes traffic.',
+  '    - { name: deployctl, private: true }',
+]
+
+const plainSockets = (port: number) => [
+  '  # The host keeps this socket open and passes it as file descriptor 3 (LISTEN_FDS): the next release takes',
+  '  # it over while the old one finishes what it was asked.',
+  '  sockets:',
+  `    - { name: http, port: ${port} }`,
+]
+
 /** A first deploy.yaml, with what one is likely to change next to it. */
-export function starterConfig({ service, argv, build, hasSocket }: Found): string {
+export function starterConfig({ kind, service, argv, build, hasSocket, port }: Found): string {
   const list = (words: readonly string[]) =>
     stringify([...words], { collectionStyle: 'flow', lineWidth: 0 }).trim()
   const lines = [`service: ${service}`]
@@ -113,11 +150,7 @@ export function starterConfig({ service, argv, build, hasSocket }: Found): strin
   } else lines.push('# build:', '#   command: [npm, run, build]', '#   exclude: [test/, "*.md"]')
   lines.push('run:', `  argv: ${list(argv)}`)
   if (hasSocket) {
-    lines.push(
-      '  # The host keeps this socket open and passes it as file descriptor 3 (LISTEN_FDS), so that a',
-    )
-    lines.push('  # restart refuses no connection: server.listen({ fd: 3 }).')
-    lines.push('  sockets:', '    - { name: http, port: 8080 }')
+    lines.push(...(kind === nodeKind ? nodeSockets(port) : plainSockets(port)))
     lines.push('health:', '  probes:', '    - { type: http, socket: http, path: / }')
   } else lines.push('health:', '  probes:', '    - { type: tcp, port: 8080 }')
   lines.push('environments:', '  production:', '    hosts: {}', '    # env: { LOG_LEVEL: info }')

@@ -3,6 +3,6 @@
 set -eu
 dir=$STATE_DIRECTORY/$DEPLOYCTL_SLOT
 mkdir -p "$dir"
-sed "s|@RELEASE@|$PWD|" nginx.conf >"$dir/nginx.conf"
+sed "s|@RELEASE@|$PWD|; s|@VERSION@|$(cat .deployctl-version)|" nginx.conf >"$dir/nginx.conf"
 [ -z "${LISTEN_FDS:-}" ] || export NGINX='3;'
 exec nginx -e stderr -p "$dir" -c "$dir/nginx.conf" -g "daemon off; pid $dir/nginx.pid;" "$@"

@@ -56,6 +56,11 @@ const projects: [what: string, files: Record<string, string>, expected: RegExp][
     { 'package.json': '{"name":"@me/shop","scripts":{"start":"node dist/main.js","build":"tsc"}}' },
     /service: shop\nbuild:\n {2}command: \[ npm, run, build \]\nrun:\n {2}argv: \[ node, dist\/main.js \]/,
   ],
+  [
+    'a Node project that says its port',
+    { 'package.json': '{"main":"app.js"}', 'app.js': 'app.listen(process.env.PORT || 4000)' },
+    /adopt: true\n {2}sockets:\n {4}- \{ name: http, port: 4000 \}/,
+  ],
   ['an Elixir project', { 'mix.exs': 'def project, do: [app: :my_shop]' }, /argv: \[ bin\/my_shop, start \]/],
   ['a Procfile', { Procfile: 'web: gunicorn shop:app\n' }, /argv: \[ gunicorn, shop:app \]/],
   ['a static site', { 'index.html': '<p>hello' }, /argv: \[ python3, -m, http.server/],

@@ -74,6 +74,11 @@ const plainApps: [name: string, code: string][] = [
      app.get('/', async () => \`\${version} \${process.pid}\\n\`)
      await app.listen({ port: Number(process.env.PORT) })`,
   ],
+  [
+    'socket-activated',
+    `import { createServer } from 'node:http'
+     createServer((request, response) => response.end(\`\${version} \${process.pid}\\n\`)).listen({ fd: 3 })`,
+  ],
 ]
 
 for (const [name, code] of plainApps)

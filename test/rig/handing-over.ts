@@ -23,9 +23,19 @@ export function addControlSocket(project: string): void {
 /** Brings the library to a project, and the socket over which it is asked. */
 export async function useLibrary(project: string): Promise<void> {
   addControlSocket(project)
-  mkdirSync(join(project, 'library'), { recursive: true })
+  await writeLibrary(join(project, 'library'))
+}
+
+async function writeLibrary(dir: string): Promise<void> {
+  mkdirSync(dir, { recursive: true })
   for (const { path, bytes } of await compileLibrary(at('service')))
-    writeFileSync(join(project, 'library', basename(path)), bytes)
+    writeFileSync(join(dir, basename(path)), bytes)
+}
+
+/** The library as a package that npm installs. */
+export async function makeLibraryPackage(dir: string): Promise<void> {
+  await writeLibrary(join(dir, 'dist'))
+  copyFileSync(at('service/package.json'), join(dir, 'package.json'))
 }
 
 /** A host whose service has the library and can be probed before it takes traffic; v1 runs. */

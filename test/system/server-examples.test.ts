@@ -1,7 +1,7 @@
-import { execFileSync } from 'node:child_process'
 import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
+import { makeLibraryPackage } from '../rig/handing-over.ts'
 import { addWeb1, bare } from '../rig/hosts/bare.ts'
 import { cannotBoot } from '../rig/hosts/hosts.ts'
 import { startLoad } from '../rig/load.ts'
@@ -25,9 +25,10 @@ const missing = new Map(
 if (noHosts) t.comment(`skipped: ${noHosts}`)
 
 t.test('the examples are handed over under load', { skip: noHosts }, async (t) => {
-  execFileSync(process.execPath, [join(root, 'scripts/build-service.ts')])
   await using rig = await bare()
   const { laptop } = rig
+  const library = join(laptop.home.dir, 'library')
+  await makeLibraryPackage(library)
   t.equal((await laptop.cli(...addWeb1, '--no-service')).code, 0)
   for (const [index, [name]] of examples.entries())
     await t.test(name, { skip: missing.get(name) ?? false }, async (t) => {
@@ -46,14 +47,15 @@ t.test('the examples are handed over under load', { skip: noHosts }, async (t) =
           .replace(/^service: .*/, `service: ${name}`),
       )
       if (name === 'nginx') edit('nginx.conf', (text) => text.replace('8080', String(port)))
-      if (name === 'node')
-        edit('package.json', (text) => text.replace('../../service', join(root, 'service')))
+      if (name === 'node') edit('package.json', (text) => text.replace('../../service', library))
       const added = await laptop.cli('service', 'add', '--as', 'root', '--yes')
       t.equal(added.code, 0, added.stderr + added.stdout)
       const first = await laptop.cli('push')
       t.equal(first.code, 0, first.stderr + first.stdout)
       const url = `http://10.77.0.11:${port}/`
-      await using load = startLoad({ url, kept: 8, fresh: 4, pauseMs: 5 }, (argv) => rig.spawn(argv))
+      // This nginx cuts kept connections when it ends, as its own upgrade does: examples/nginx/nginx.conf.
+      const mix = name === 'nginx' ? { kept: 0, fresh: 8 } : { kept: 8, fresh: 4 }
+      await using load = startLoad({ url, pauseMs: 5, ...mix }, (argv) => rig.spawn(argv))
       for (let n = 0; n < handovers; n++) {
         writeFileSync(join(laptop.project, 'new.txt'), String(n))
         const { code, stdout, stderr } = await laptop.cli('push')

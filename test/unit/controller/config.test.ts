@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
 import { editHost } from '../../../controller/config/edit.ts'
+import { socketProblem, type SocketSpec } from '../../../shared/formats/service-spec.ts'
 import { loadProject, parseConfig } from '../../../controller/config/load.ts'
 import { hostTarget, resolveTarget } from '../../../controller/config/target.ts'
 import { DeployError } from '../../../shared/errors.ts'
@@ -94,6 +95,34 @@ t.test('a mistake is named with its line, its column and what to write', async (
     ],
   ]
   for (const [name, text, expected] of cases) t.match(complaint(text), expected, name)
+})
+
+t.test('sockets that cannot be are named', (t) => {
+  const one = { name: 'http', port: 80 }
+  const cases: [SocketSpec[], RegExp][] = [
+    [[one, one], /same name/],
+    [[{ name: 'http' }], /either a port or a path/],
+    [[{ name: 'x', private: true, port: 1 }], /no address of its own/],
+    [
+      [
+        { name: 'x', private: true },
+        { name: 'y', private: true },
+      ],
+      /only one/,
+    ],
+    [[{ name: 'deployctl', port: 1 }], /must be private/],
+    [[{ name: 'x', path: '/x', type: 'udp' }], /needs a port/],
+    [
+      [
+        ...Array.from({ length: 6 }, (_, n) => ({ name: `s${n}`, port: n + 1 })),
+        { name: 'x', private: true },
+      ],
+      /can be 5 others/,
+    ],
+  ]
+  for (const [sockets, why] of cases) t.match(socketProblem(sockets) ?? '', why)
+  t.equal(socketProblem([one, { name: 'deployctl', private: true }]), null)
+  t.end()
 })
 
 t.test('the only environment is the default, and its values are filled in', async (t) => {

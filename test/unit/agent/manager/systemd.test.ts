@@ -1,4 +1,7 @@
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawnSync } from 'node:child_process'
+import { mkdtempSync, openSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import fc from 'fast-check'
 import t from 'tap'
 import { startScript } from '../../../../agent/manager/systemd/start-script.ts'
@@ -45,6 +48,50 @@ t.test('the host’s own value wins, but not what systemd sets by itself', (t) =
   t.equal(run({ ...spec, env: { X: 'release' } }), 'release\n')
   t.equal(run({ ...spec, argv: ['printenv', 'LANG'], env: { LANG: 'de_DE' } }, { LANG: 'C' }), 'de_DE\n')
   t.equal(run({ ...spec, argv: ['printenv', 'DEPLOYCTL_SLOT'] }), 'b\n')
+  t.end()
+})
+
+t.test('each slot gets its own private socket, right after the shared ones, and not the other’s', (t) => {
+  const sockets = [
+    { name: 'http', port: 80 },
+    { name: 'admin', port: 81 },
+    { name: 'probe', private: true },
+  ]
+  const dir = mkdtempSync(join(tmpdir(), 'script-'))
+  const files = ['http', 'admin', 'private-a', 'private-b'].map((name) => join(dir, name))
+  for (const file of files) writeFileSync(file, '')
+  const argv = [
+    'sh',
+    '-c',
+    'echo $LISTEN_FDS $LISTEN_FDNAMES; for n in 3 4 5 6; do readlink /proc/$$/fd/$n || echo none; done',
+  ]
+  for (const slot of ['a', 'b'] as const) {
+    const script = join(dir, `start-${slot}`)
+    writeFileSync(script, startScript({ ...spec, slot, sockets, argv }))
+    const opened = files.map((file) => openSync(file, 'r'))
+    const { stdout } = spawnSync('sh', [script], {
+      env: { PATH: '/usr/bin:/bin', LISTEN_FDS: '4' },
+      stdio: ['ignore', 'pipe', 'inherit', ...opened],
+    })
+    t.same(String(stdout).trim().split('\n'), [
+      '3 http:admin:probe',
+      files[0],
+      files[1],
+      join(dir, `private-${slot}`),
+      'none',
+    ])
+  }
+  t.end()
+})
+
+t.test('it is held while the file beside its script is there', (t) => {
+  const dir = mkdtempSync(join(tmpdir(), 'script-'))
+  const script = join(dir, 'start')
+  writeFileSync(script, startScript({ ...spec, argv: ['sh', '-c', 'echo "held: $DEPLOYCTL_HOLD"'] }))
+  const said = () => execFileSync('sh', [script]).toString()
+  t.equal(said(), 'held: \n')
+  writeFileSync(join(dir, 'hold'), '')
+  t.equal(said(), 'held: 1\n')
   t.end()
 })
 

@@ -225,6 +225,28 @@ t.test('the units of a service say what was agreed to', (t) => {
   t.end()
 })
 
+t.test('private sockets and UDP have lines of their own in the one socket unit', (t) => {
+  const sockets = [
+    { name: 'deployctl', private: true },
+    { name: 'http', port: 8080 },
+    { name: 'quic', port: 8443, type: 'udp' as const },
+  ]
+  const made = registrationOf('shop', { argv: ['x'], sockets }, {}, null)
+  const unit = serviceFiles(made, templates, 252).find(({ path }) => path.endsWith('.socket'))
+  t.match(
+    unit?.content,
+    'ListenStream=0.0.0.0:8080\nListenDatagram=0.0.0.0:8443\nListenStream=/var/lib/deployctl/private/shop.a\nListenStream=/var/lib/deployctl/private/shop.b\n',
+    'the shared ones first',
+  )
+  const { steps } = planService(facts(), made, templates)
+  t.match(
+    steps.find((step) => step.do === 'directory' && step.path.endsWith('private')),
+    { mode: 0o710, group: 'deployctl' },
+    'nobody but the agent gets in',
+  )
+  t.end()
+})
+
 t.test('two services cannot have the same port', (t) => {
   const other = registrationOf('other', { argv: ['x'], sockets: [socket] }, {}, null)
   const { problems } = planService({ ...facts(), services: [registration] }, other, templates)
