@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { DeployError } from '../../shared/errors.ts'
+import { DeployError, asDeployError } from '../../shared/errors.ts'
 import { controlSocket } from '../../shared/formats/service-spec.ts'
 import type { Drain, Strategy } from '../../shared/formats/receipt.ts'
 import type { ControlStatus } from '../../shared/wire/control.ts'
@@ -74,7 +74,11 @@ export class Activation {
     } finally {
       over.abort()
     }
-    await this.#health.await(next, watching.onAnswers, 'once')
+    await this.#health.await(next, watching.onAnswers, 'once').catch((error: unknown) => {
+      const { code, facts } = asDeployError(error)
+      const why = `alone, after the old one had ended: ${String(facts['why'])}`
+      throw new DeployError(code, { ...facts, why }, { cause: error })
+    })
   }
 
   /** How an instance ends; waits until it does. */

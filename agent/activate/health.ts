@@ -8,6 +8,8 @@ import { askInstance, connectThrough } from './control.ts'
 import type { Specs } from './specs.ts'
 
 const readinessTimeoutMs = 5_000
+/** It has passed for healthy, and nobody else answers: whoever asks waits meanwhile. */
+const aloneSeconds = 5
 
 /** Whether a release that was started is well, by its manager and its probes. */
 export class Health {
@@ -21,7 +23,8 @@ export class Health {
 
   /**
    * Returns when it has been healthy for its minimum time.
-   * @param how `aside` while another release answers at the same addresses; `once` if one good round will do
+   * @param how `aside` while another release answers at the same addresses; `once` when it has just become
+   *   alone, and one good round will do, soon
    * @throws DeployError as watchHealth
    */
   await(
@@ -37,7 +40,7 @@ export class Health {
       return { addresses, runCommand, ...aside }
     }
     const { health: own } = this.#specs.manifest(spec.release)
-    const health = how === 'once' ? { ...own, minHealthySeconds: 0 } : own
+    const health = how === 'once' ? { ...own, minHealthySeconds: 0, deadlineSeconds: aloneSeconds } : own
     return watchHealth({ health, context, ended: () => this.howEnded(spec), onAnswers })
   }
 

@@ -2,7 +2,12 @@ import { encodeDocument } from '../documents/document.ts'
 import type { FileEntry, Manifest } from '../formats/manifest.ts'
 import type { Environment } from '../formats/order.ts'
 import type { Strategy } from '../formats/receipt.ts'
-import { orderedSockets, publicSockets, type RequestedStrategy } from '../formats/service-spec.ts'
+import {
+  orderedSockets,
+  privateSocket,
+  publicSockets,
+  type RequestedStrategy,
+} from '../formats/service-spec.ts'
 
 /** A release as it runs or is to run; its environment is null where only its digest is known. */
 export type Side = { manifest: Manifest; environment: Pick<Environment, 'sockets'> | null }
@@ -20,6 +25,7 @@ export type Change = {
 export type Plan = { strategy: Strategy; reasons: string[]; refusal?: string }
 
 const namesShown = 3
+const sideBySide = 'the old and the new release run side by side until the old one has finished'
 
 /** Chooses the gentlest strategy that is safe, and says why in words for people. */
 export function planActivation(change: Change): Plan {
@@ -36,14 +42,19 @@ export function planActivation(change: Change): Plan {
   if (requested === 'handover' && obstacle !== null)
     return { strategy: 'none', reasons: [...reasons, obstacle], refusal: obstacle }
   if (obstacle === null && requested !== 'restart')
-    return {
-      strategy: 'handover',
-      reasons: [...reasons, 'the old and the new release run side by side until the old one has finished'],
-    }
+    return { strategy: 'handover', reasons: [...reasons, sideBySide, ...cautions(next.manifest)] }
   reasons.push(obstacle ?? 'restart was asked for')
   if (publicSockets(next.manifest.run.sockets).length > 0)
     reasons.push('the host keeps its sockets open meanwhile: connections wait instead of failing')
   return { strategy: 'restart', reasons }
+}
+
+/** What a handover of this release cannot see. */
+function cautions({ run: { sockets }, health }: Manifest): string[] {
+  const isBlind = publicSockets(sockets).length > 0 && privateSocket(sockets) === null
+  return isBlind && (health.probes ?? []).length > 0
+    ? ['it has no private socket: until the old one has ended, either of them may answer a probe']
+    : []
 }
 
 /** Why two instances cannot run side by side; null when they can. */

@@ -15,7 +15,9 @@ const urlOf = async (rig: Rig) => `http://${(await rig.state('web1')).addresses[
 t.test('releases follow each other under load, and no request fails', async (t) => {
   const rig = await handingOverRig(t)
   await using load = startLoad({ url: await urlOf(rig), ...everything })
-  const versions = Array.from({ length: 6 }, (_, n) => `v${n + 2}`)
+  // As many as one likes: HANDOVERS=50.
+  const handovers = Number(process.env['HANDOVERS'] ?? 6)
+  const versions = Array.from({ length: handovers }, (_, n) => `v${n + 2}`)
   for (const version of versions) {
     rig.version(version)
     const { code, stdout, stderr } = await rig.cli('push')

@@ -97,6 +97,8 @@ t.test('two run side by side where they can; where not, it says why', (t) => {
     )
     t.match(planned(next, previous, 'handover'), { strategy: 'none', refusal: why })
   }
+  const probed = like({ health: { probes: [{ type: 'tcp' }] } })
+  t.match(planned(probed).reasons.at(-1), /no private socket/, 'and what it cannot see')
   const worker = like({ run: { argv: ['x'] }, activation: { overlap: true } })
   t.equal(planned(worker, worker).strategy, 'handover', 'a worker that may overlap')
   t.equal(planned(like({ activation: { strategy: 'restart' } })).strategy, 'restart', 'by deploy.yaml')
