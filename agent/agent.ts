@@ -1,6 +1,3 @@
-import { readFileSync } from 'node:fs'
-import { uptime } from 'node:os'
-import { encodeDocument, sha256Hex } from '../shared/documents/document.ts'
 import { DeployError, asDeployError } from '../shared/errors.ts'
 import {
   apiVersion,
@@ -9,14 +6,16 @@ import {
   type RootsAnswer,
   type ServiceState,
 } from '../shared/wire/api.ts'
-import { Runner, type Clock, type RunnerParts } from './activate/runner.ts'
+import { Runner, type RunnerParts } from './activate/runner.ts'
 import { checkDisk, checkDrift, checkRoot } from './checkup/checks.ts'
+import { systemClock, type Clock } from './clock.ts'
 import type { Caller, Operations } from './api/operations.ts'
 import { Specs } from './activate/specs.ts'
 import { hostPaths, type Host } from './host.ts'
+import { Reports } from './reports.ts'
 import { Housekeeping } from './housekeeping.ts'
-import { Journal, type Entry } from './journal/journal.ts'
-import type { Address, ServiceManager, Slot } from './manager/manager.ts'
+import { Journal } from './journal/journal.ts'
+import type { ServiceManager, Slot } from './manager/manager.ts'
 import { Blobs } from './store/blobs.ts'
 import { receivePack } from './store/receive.ts'
 import { Releases } from './store/releases.ts'
@@ -28,15 +27,8 @@ import { parseLogin } from './trust/login.ts'
 import { checkRootTime } from '../shared/trust/root.ts'
 import { version } from '../shared/version.ts'
 
-const receiptsAtOnce = 500
 /** No upload for this long: there is time to tidy up. */
 const quietMs = 1000
-
-export const systemClock: Clock = {
-  bootId: readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim(),
-  uptimeMs: () => uptime() * 1000,
-  now: () => new Date().toISOString(),
-}
 
 /** The agent of one host: what the routes call. */
 export class Agent implements Operations {
@@ -51,6 +43,7 @@ export class Agent implements Operations {
   readonly #challenges = new Challenges()
   readonly #housekeeping: Housekeeping
   readonly #gate: Gate
+  readonly #reports: Reports
 
   constructor(
     host: Host,
@@ -72,6 +65,7 @@ export class Agent implements Operations {
     this.#specs = new Specs(releases, journal)
     const parts = { host, manager, clock, journal, releases, specs: this.#specs, onEnded }
     const [challenges, roots] = [this.#challenges, host.roots]
+    this.#reports = new Reports(journal, releases, manager, challenges)
     const now = () => clock.now()
     this.#gate = new Gate({ host: host.name, roots, journal, releases, challenges, now })
     this.#runner = new Runner(onStep ? { ...parts, onStep } : parts)
@@ -125,10 +119,7 @@ export class Agent implements Operations {
   }
 
   receipts(after: number) {
-    const rows = this.#journal.receiptsAfter(after, receiptsAtOnce)
-    return {
-      receipts: rows.map(({ number, bytes, signature }) => ({ number, bytes: bytes.toString(), signature })),
-    }
+    return this.#reports.receipts(after)
   }
 
   hello() {
@@ -146,7 +137,7 @@ export class Agent implements Operations {
 
   services(): Promise<ServiceState[]> {
     const known = this.#journal.services().filter(({ name }) => this.#isAdmitted(name))
-    return Promise.all(known.map(({ name }) => this.#state(name)))
+    return Promise.all(known.map(({ name }) => this.#reports.service(name)))
   }
 
   async checkUp() {
@@ -159,27 +150,7 @@ export class Agent implements Operations {
 
   async service(name: string): Promise<ServiceState> {
     this.#manager.admit(name)
-    return this.#state(name)
-  }
-
-  async #state(name: string): Promise<ServiceState> {
-    const { instances, addresses } = await this.#manager.status(name)
-    const { seq, active, previous, environment } = this.#journal.service(name)
-    const open = this.#journal.unfinished().find(({ service }) => service === name)
-    return {
-      service: name,
-      seq,
-      active,
-      previous,
-      version: active === null ? null : (this.#releases.find(active)?.manifest.version ?? null),
-      environment: environment && sha256Hex(encodeDocument(environment)),
-      instances: instances.map(({ slot, release, state, restarts }) => ({ slot, release, state, restarts })),
-      addresses: Object.fromEntries(
-        Object.entries(addresses).map(([key, value]) => [key, addressText(value)]),
-      ),
-      deploying: open ? { opId: open.opId, state: open.life.state } : null,
-      challenge: this.#challenges.issue(name),
-    }
+    return this.#reports.service(name)
   }
 
   offer(service: string, pack: Parameters<Operations['offer']>[1]) {
@@ -249,29 +220,7 @@ export class Agent implements Operations {
   }
 
   history(service: string, before: number, limit: number): HistoryEntry[] {
-    return this.#journal.history(service, before, limit).map((entry) => this.#historyEntry(entry))
-  }
-
-  #historyEntry(entry: Entry): HistoryEntry {
-    const { opId, seq, action, release, began, ended, who, fingerprint, signatures, login, approvals } = entry
-    const receipt = this.#journal.receiptOf(opId)
-    return {
-      opId,
-      seq,
-      action,
-      release,
-      version: this.#releases.find(release)?.manifest.version ?? null,
-      state: entry.life.state,
-      began,
-      ended,
-      who,
-      fingerprint,
-      login,
-      approvals,
-      order: entry.order.toString(),
-      signatures,
-      receipt: receipt && { bytes: receipt.bytes.toString(), signature: receipt.signature },
-    }
+    return this.#reports.history(service, before, limit)
   }
 
   logs(service: string, lines: number, follow: boolean, signal: AbortSignal) {
@@ -283,10 +232,3 @@ export class Agent implements Operations {
     yield* await this.#manager.tail(service, lines)
   }
 }
-
-const addressText = (address: Address) =>
-  'path' in address
-    ? address.path
-    : address.host.includes(':')
-      ? `[${address.host}]:${address.port}`
-      : `${address.host}:${address.port}`

@@ -62,7 +62,8 @@ async function* talk(
   }
 }
 
-function parseStatus(line: string): ControlStatus {
+/** @throws DeployError E_SERVICE_CONTROL */
+export function parseStatus(line: string): ControlStatus {
   let value: unknown
   try {
     value = JSON.parse(line)

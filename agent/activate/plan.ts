@@ -1,7 +1,8 @@
 import { encodeDocument } from '../../shared/documents/document.ts'
 import type { Order } from '../../shared/formats/order.ts'
 import { planActivation, type Plan } from '../../shared/plan/planner.ts'
-import type { Entry, Journal } from '../journal/journal.ts'
+import type { Journal } from '../journal/journal.ts'
+import type { Entry } from '../journal/rows.ts'
 import type { Releases } from '../store/releases.ts'
 
 /** How this host carries out an order, by what it runs now. */

@@ -1,4 +1,3 @@
-import { setTimeout as delay } from 'node:timers/promises'
 import { sha256Hex } from '../../shared/documents/document.ts'
 import { DeployError, asDeployError } from '../../shared/errors.ts'
 import type { Plan } from '../../shared/plan/planner.ts'
@@ -7,19 +6,19 @@ import type { Drain } from '../../shared/formats/receipt.ts'
 import { socketProblem } from '../../shared/formats/service-spec.ts'
 import type { ProbeAnswer } from '../health/probe.ts'
 import type { Host } from '../host.ts'
-import type { Entry, Journal } from '../journal/journal.ts'
+import type { Journal } from '../journal/journal.ts'
+import type { Entry } from '../journal/rows.ts'
 import type { ServiceManager } from '../manager/manager.ts'
 import type { Releases } from '../store/releases.ts'
+import type { Clock } from '../clock.ts'
 import { Activation, type Watching } from './activation.ts'
 import { Health } from './health.ts'
 import { isEnding, recover, transition, type Effect, type Event, type State, type Step } from './machine.ts'
 import { News } from './news.ts'
 import { planFor } from './plan.ts'
+import { awaitConfirm } from './probation.ts'
 import { Receipts } from './receipts.ts'
 import type { Specs } from './specs.ts'
-
-/** Time that does not jump: a deadline must survive a clock that is set, and end with the boot. */
-export type Clock = { bootId: string; uptimeMs(): number; now(): string }
 
 export type RunnerParts = {
   host: Host
@@ -50,7 +49,6 @@ type Running = {
 }
 
 const logLinesShown = 30
-const probationPollMs = 500
 
 /** Takes deployments through their states: journal first, then the effect. */
 export class Runner {
@@ -162,8 +160,11 @@ export class Runner {
       case 'probe':
         await this.#activation.prove(entry, plan.strategy, watching)
         return { type: 'healthy', confirmBy: this.#parts.clock.uptimeMs() + running.confirmSeconds * 1000 }
-      case 'await-confirm':
-        return this.#awaitConfirm(running)
+      case 'await-confirm': {
+        const { clock, specs } = this.#parts
+        await awaitConfirm(running, { clock, health: this.#health, spec: specs.next(entry) })
+        return { type: 'confirmed' }
+      }
       case 'drain':
         await this.#activation.drain(entry, plan.strategy, watching)
         return { type: 'drained' }
@@ -192,20 +193,6 @@ export class Runner {
     if (problem !== null) throw refuse(problem)
     if (refusal !== undefined) throw refuse(`a handover was asked for, but ${refusal}`)
     this.#parts.manager.check(this.#parts.specs.next(entry))
-  }
-
-  /** Until somebody confirms, the time is over, or the service ends. */
-  async #awaitConfirm({ entry, confirmed, confirmSeconds }: Running): Promise<Event> {
-    const { clock } = this.#parts
-    const spec = this.#parts.specs.next(entry)
-    while (!confirmed.signal.aborted && clock.uptimeMs() < (entry.life.confirmBy ?? 0)) {
-      const how = await this.#health.howEnded(spec)
-      if (how !== null)
-        throw new DeployError('E_SERVICE_START', { why: `it ended (${how}) before it was confirmed` })
-      await delay(probationPollMs, undefined, { signal: confirmed.signal }).catch(() => {})
-    }
-    if (confirmed.signal.aborted) return { type: 'confirmed' }
-    throw new DeployError('E_CONFIRM_TIMEOUT', { seconds: confirmSeconds })
   }
 
   /**

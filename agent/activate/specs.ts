@@ -1,6 +1,7 @@
 import { DeployError } from '../../shared/errors.ts'
 import type { Manifest } from '../../shared/formats/manifest.ts'
-import type { Entry, Journal } from '../journal/journal.ts'
+import type { Journal } from '../journal/journal.ts'
+import type { Entry } from '../journal/rows.ts'
 import type { InstanceSpec } from '../manager/manager.ts'
 import type { Releases } from '../store/releases.ts'
 import { instanceSpec } from './instance-spec.ts'

@@ -1,48 +1,17 @@
 import { DeployError } from '../../shared/errors.ts'
-import type { Environment } from '../../shared/formats/order.ts'
-import type { Login } from '../../shared/formats/receipt.ts'
-import type { DeploymentEvent, SignedApproval } from '../../shared/wire/api.ts'
+import type { DeploymentEvent } from '../../shared/wire/api.ts'
 import { received, type Deployment, type Ending } from '../activate/machine.ts'
 import { openDatabase, type Db } from '../../shared/database.ts'
 import { migrations } from './migrations.ts'
-
-/** `environment` and `slot` are those of the active release; all null until the first commit. */
-export type ServiceRow = {
-  name: string
-  seq: number
-  active: string | null
-  previous: string | null
-  environment: Environment | null
-  slot: 'a' | 'b' | null
-}
-
-/** An accepted order, as the journal keeps it. `who` is the signer's name, for messages. */
-export type Begin = {
-  opId: string
-  service: string
-  seq: number
-  action: string
-  release: string
-  prev: string | null
-  environment: Environment
-  slot: 'a' | 'b'
-  began: string
-  bootId: string
-  who: string
-  fingerprint: string
-  order: Buffer
-  signatures: string[]
-  /** What people agreed to, as they signed it. */
-  approvals: SignedApproval[]
-  /** Who brought it; null in the rows of older agents. */
-  login: Login | null
-}
-
-export type Entry = Begin & { life: Deployment; ended: string | null }
-
-export type ReceiptRow = { number: number; opId: string; bytes: Buffer; signature: string; digest: string }
-
-type Row = Record<string, string | number | Buffer | null>
+import {
+  entryOf,
+  serviceOf,
+  type Begin,
+  type Entry,
+  type ReceiptRow,
+  type Row,
+  type ServiceRow,
+} from './rows.ts'
 
 /**
  * The host's own record. Each method is one transaction, durable when it returns; a state is written
@@ -256,27 +225,3 @@ export class Journal implements Disposable {
 }
 
 const isFull = (error: unknown) => error instanceof Error && 'code' in error && error.code === 'SQLITE_FULL'
-
-// The rows come from our own STRICT tables, so their types are those of the columns.
-function serviceOf(row: Row): ServiceRow {
-  const { environment } = row
-  return {
-    ...row,
-    environment: environment && (JSON.parse(String(environment)) as Environment),
-  } as ServiceRow
-}
-
-function entryOf(row: Row): Entry {
-  const { op_id: opId, boot_id: bootId, order_bytes: order, signatures, life, state: _, ...rest } = row
-  return {
-    ...rest,
-    environment: JSON.parse(String(row['environment'])) as Environment,
-    opId,
-    bootId,
-    order,
-    signatures: JSON.parse(String(signatures)) as string[],
-    approvals: JSON.parse(String(row['approvals'])) as SignedApproval[],
-    login: row['login'] === null ? null : (JSON.parse(String(row['login'])) as Login | null),
-    life: JSON.parse(String(life)) as Deployment,
-  } as Entry
-}

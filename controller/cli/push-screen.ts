@@ -99,7 +99,7 @@ export function cutText(drain: Drain | null): string {
   if (!killed && parts.length === 0) return ''
   const how = killed ? `was killed after ${duration(ms)}` : `ended at the end of its time, ${duration(ms)}`
   const what = parts.length > 0 ? parts.join(' and ') : cut ? 'nothing' : 'what it still had to do'
-  return `\n      the old release ${how}: ${what} was cut off`
+  return `\n      the old release ${how}; cut off: ${what}`
 }
 
 /** What the old instance still has to do, by its own count. */

@@ -1,3 +1,4 @@
+import { parseStatus } from '../../agent/activate/control.ts'
 import { parseLogin } from '../../agent/trust/login.ts'
 import { parseConfig } from '../../controller/config/load.ts'
 import { encodeDocument, parseDocument } from '../../shared/documents/document.ts'
@@ -47,9 +48,18 @@ const manifest: Manifest = {
   ],
   links: [{ path: 'current', target: 'app/../bin' }],
   emptyDirs: ['tmp'],
-  run: { argv: ['node', 'app/index.js'], sockets: [{ name: 'http', port: 8080 }], env: ['PORT'] },
+  run: {
+    argv: ['node', 'app/index.js'],
+    sockets: [
+      { name: 'http', port: 8080 },
+      { name: 'quic', port: 8443, type: 'udp' },
+      { name: 'deployctl', private: true },
+    ],
+    env: ['PORT'],
+    stop: { seconds: 30, longConnections: 'close' },
+  },
   health: { probes: [{ type: 'http', path: '/', timeoutSeconds: 1 }], minHealthySeconds: 1 },
-  activation: {},
+  activation: { strategy: 'handover', overlap: true, exclusive: ['data.sqlite'] },
   minimumAgent: 1,
   provenance: { commit: 'c'.repeat(40), dirty: false, builder: 'deployctl/1', lockfile: digest },
 }
@@ -250,6 +260,21 @@ export const targets: Record<string, Target> = {
       reader.string()
       if (!blob.equals(parsed.publicKey)) throw new Error('another key than the one inside')
     },
+  },
+  control: {
+    seeds: [
+      Buffer.from(
+        JSON.stringify({
+          ready: ['http'],
+          state: 'draining',
+          requests: 1,
+          connections: 2,
+          cut: { requests: 0, connections: 0 },
+        }),
+      ),
+    ],
+    words: [...json, '"ready"', '"state"', '"held"', '"cut"', '"requests"', '1e400', '-1'],
+    run: (input) => void parseStatus(input.toString()),
   },
   login: {
     seeds: [

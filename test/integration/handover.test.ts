@@ -119,7 +119,7 @@ t.test('at the end of its time what is left is cut off, and the push says so', a
   t.match(ran.stderr, /the old release finishes 1 request and 1 long connection/)
   t.match(
     ran.stdout,
-    /the old release ended at the end of its time, .*: 1 request and 1 long connection was cut off/,
+    /the old release ended at the end of its time, .*; cut off: 1 request and 1 long connection/,
   )
   t.equal(await closed, 1012, 'a WebSocket is told to come back')
   t.ok((await hanging) instanceof Error)

@@ -7,7 +7,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { received, type Deployment } from '../../../../agent/activate/machine.ts'
-import { Journal, type Begin } from '../../../../agent/journal/journal.ts'
+import { Journal } from '../../../../agent/journal/journal.ts'
+import type { Begin } from '../../../../agent/journal/rows.ts'
 
 const dir = mkdtempSync(join(tmpdir(), 'deployctl-journal-'))
 t.teardown(() => rmSync(dir, { recursive: true }))
