@@ -1,6 +1,11 @@
 import { connect } from 'node:net'
 import { asDeployError } from '../../shared/errors.ts'
-import { controlSocket, privateSocket, publicSockets } from '../../shared/formats/service-spec.ts'
+import {
+  controlSocket,
+  privateSocket,
+  publicSockets,
+  type SocketSpec,
+} from '../../shared/formats/service-spec.ts'
 import type { ProbeAnswer, ProbeContext } from '../health/probe.ts'
 import { watchHealth } from '../health/watch.ts'
 import type { InstanceSpec, ServiceManager } from '../manager/manager.ts'
@@ -50,11 +55,11 @@ export class Health {
     if (own === null) return {}
     const path = this.#manager.privateSocket(service, slot)
     if (own.name !== controlSocket) return { connect: () => connect(path) }
-    const names = publicSockets(sockets).map(({ name }) => name)
-    const [first = ''] = names
+    const shared = publicSockets(sockets)
+    const first = shared[0]?.name ?? ''
     return {
       connect: (socket = first) => connectThrough(path, socket),
-      readiness: () => askReadiness(path, names),
+      readiness: () => askReadiness(path, shared),
     }
   }
 
@@ -68,11 +73,13 @@ export class Health {
 }
 
 /** Whether the program has a server for each of its sockets. */
-async function askReadiness(path: string, names: readonly string[]): Promise<ProbeAnswer> {
+async function askReadiness(path: string, sockets: readonly SocketSpec[]): Promise<ProbeAnswer> {
   const began = performance.now()
   const { ok, detail } = await askInstance(path, { do: 'status' }, readinessTimeoutMs).then(
     ({ ready }) => {
-      const missing = names.filter((name) => !ready.includes(name))
+      const missing = sockets
+        .filter(({ name }) => !ready.includes(name))
+        .map(({ name, port = 0 }) => (port > 0 ? `${name} (port ${port})` : name))
       return { ok: missing.length === 0, detail: `it does not listen on ${missing.join(', ')} yet` }
     },
     (error: unknown) => ({ ok: false, detail: asDeployError(error).message }),

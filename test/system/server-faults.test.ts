@@ -8,7 +8,7 @@ if (skip) t.comment(`skipped: ${skip}`)
 
 const faults: [version: string, says: RegExp][] = [
   ['crash', /it ended \(exit 3\)/],
-  ['mute', /it does not listen on http yet/],
+  ['mute', /it does not listen on http \(port 8080\) yet/],
   ['dies', /it ended \(exit 4\)/],
   ['sick', /http \/: 500/],
   ['sick-chatty', /http \/: 500/],
