@@ -108,14 +108,14 @@ export class Lifecycle {
     const over = new AbortController()
     this.#state = 'draining'
     for (const one of all) one.drain()
-    const late = new Promise<void>((resolve) => {
-      setTimeout(resolve, timeMs)
-    }).then(() => over.abort())
+    const timer = setTimeout(() => over.abort(), timeMs)
+    const late = new Promise<void>((resolve) => over.signal.addEventListener('abort', () => resolve()))
     const draining = { deadline: new Date(Date.now() + timeMs), signal: over.signal }
     const handled = Promise.all(this.#handlers.map((handler) => runHandler(handler, draining)))
     if (this.#closesStreams) for (const one of all) one.endStreams()
     this.#changed()
     await Promise.race([Promise.all([this.#empty(all), handled]), late])
+    clearTimeout(timer)
     if (!over.signal.aborted) return this.#end()
     const { requests, connections } = this.status()
     this.#cut = { requests, connections }

@@ -15,6 +15,8 @@ import { endOthers, handover, restart, type ActivationStrategy, type End } from 
 
 const acceptTimeoutMs = 5_000
 const endedPollMs = 200
+/** What is told is journalled: draining may take hours, and change all the time. */
+const tellMs = 1_000
 
 /** What whoever watches a deployment is told; and what of it is kept. */
 export type Watching = {
@@ -69,6 +71,8 @@ export class Activation {
     const death = this.#death(next, over.signal)
     try {
       const ending = endOthers(this.#manager, next.service, next, this.#ending(watching))
+      // Nobody waits for it any more when the new one dies; it is asked for again on the way back.
+      ending.catch(() => {})
       const how = await Promise.race([ending.then(() => null), death])
       if (how !== null)
         throw new DeployError('E_SERVICE_START', { why: `it ended (${how}) while the old one drained` })
@@ -119,7 +123,13 @@ export class Activation {
       const watch = async () => {
         if (!this.#hasControlAt(service, slot)) return
         const path = this.#manager.privateSocket(service, slot)
-        for await (const status of watchInstance(path, over.signal)) onDraining((last = status))
+        let told = -tellMs
+        for await (const status of watchInstance(path, over.signal)) {
+          last = status
+          if (performance.now() - told < tellMs) continue
+          told = performance.now()
+          onDraining(status)
+        }
       }
       const watching = watch()
       const stopped = await this.#manager.stop(service, slot)
