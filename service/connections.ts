@@ -18,6 +18,8 @@ export class Connections {
   readonly server: Server
   readonly #onChange: () => void
   readonly #idle = new Map<Socket, NodeJS.Timeout | null>()
+  /** Connections that are being secured, by the other side's address; what TLS makes of them has the same. */
+  readonly #handshakes = new Map<string, Socket>()
   readonly #exchanges = new Set<Exchange>()
   /** WebSockets and the like; for a server that is not HTTP, all its connections. */
   readonly #streams = new Map<Duplex, { isWebSocket: boolean }>()
@@ -35,12 +37,13 @@ export class Connections {
     const emit = server.emit.bind(server) as (event: string | symbol, ...args: unknown[]) => boolean
     const isHttps = server instanceof HttpsServer
     const isHttp = server instanceof HttpServer || isHttps
-    const opening = isHttps ? 'secureConnection' : 'connection'
     server.emit = ((event: string | symbol, ...args: unknown[]) => {
-      if (event === opening) {
+      if (event === 'connection') {
         if (isHttp) this.#onConnection(args[0] as Socket)
         else this.#onStream(args[0] as Duplex, false)
+        if (isHttps) this.#onHandshake(args[0] as Socket)
       }
+      if (event === 'secureConnection' && isHttp) this.#onSecured(args[0] as Socket)
       if (event === 'request') this.#onRequest(args[0] as IncomingMessage, args[1] as ServerResponse)
       if (event === 'upgrade' || event === 'connect') {
         const { headers } = args[0] as IncomingMessage
@@ -54,10 +57,29 @@ export class Connections {
     this.#idle.set(socket, null)
     if (this.#isDraining) this.#closeWhenIdle(socket)
     socket.once('close', () => {
-      clearTimeout(this.#idle.get(socket) ?? undefined)
-      this.#idle.delete(socket)
+      this.#forget(socket)
       this.#onChange()
     })
+  }
+
+  #onHandshake(socket: Socket) {
+    // A closed socket no longer knows whose it was.
+    const peer = peerOf(socket)
+    this.#handshakes.set(peer, socket)
+    socket.once('close', () => this.#handshakes.get(peer) === socket && this.#handshakes.delete(peer))
+  }
+
+  #forget(socket: Socket) {
+    clearTimeout(this.#idle.get(socket) ?? undefined)
+    this.#idle.delete(socket)
+  }
+
+  /** From now on it is this one that counts, not the bare connection under it. */
+  #onSecured(socket: Socket) {
+    const bare = this.#handshakes.get(peerOf(socket))
+    if (bare) this.#forget(bare)
+    this.#handshakes.delete(peerOf(socket))
+    this.#onConnection(socket)
   }
 
   #onRequest({ socket }: IncomingMessage, response: ServerResponse) {
@@ -129,6 +151,8 @@ export class Connections {
     for (const socket of this.#idle.keys()) socket.destroy()
   }
 }
+
+const peerOf = ({ remoteAddress, remotePort }: Socket) => `${remoteAddress} ${remotePort}`
 
 /** What was written is sent; a client that does not close in turn is not waited for. */
 function endOf(stream: Duplex) {

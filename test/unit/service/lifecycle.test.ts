@@ -1,6 +1,10 @@
+import { execFileSync, spawnSync } from 'node:child_process'
 import { Agent, createServer, get, type IncomingMessage } from 'node:http'
+import { createServer as createSecureServer } from 'node:https'
 import { connect, createServer as createTcpServer, type AddressInfo } from 'node:net'
+import { text } from 'node:stream/consumers'
 import { setTimeout as delay } from 'node:timers/promises'
+import { connect as secure } from 'node:tls'
 import t from 'tap'
 import { Lifecycle } from '../../../service/lifecycle.ts'
 import { inheritedSockets } from '../../../service/sockets.ts'
@@ -77,6 +81,28 @@ t.test(
     t.match(lifecycle.status().cut, { requests: 0, connections: 0 }, 'told to end is not cut')
   },
 )
+
+const noOpenssl =
+  spawnSync('openssl', ['version']).status === 0 ? false : 'there is no openssl to make a certificate'
+t.test('over TLS it is the same, and a handshake under way is waited for', { skip: noOpenssl }, async (t) => {
+  const make = 'req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 1 -subj /CN=localhost'
+  const args = [...make.split(' '), '-keyout', '-', '-out', '-']
+  const pem = execFileSync('openssl', args, { stdio: ['ignore', 'pipe', 'ignore'] })
+  const lifecycle = new Lifecycle({}, false)
+  const server = createSecureServer({ key: pem, cert: pem }, (request, response) => response.end('now'))
+  lifecycle.add('https', server, local)
+  await new Promise((resolve) => server.once('listening', resolve))
+  const { port } = server.address() as AddressInfo
+  const begun = new Promise((resolve) => server.once('connection', resolve))
+  const bare = connect(port, '127.0.0.1')
+  await begun
+  const drained = lifecycle.drain()
+  const secured = secure({ socket: bare, rejectUnauthorized: false })
+  secured.write('GET / HTTP/1.1\r\nhost: localhost\r\n\r\n')
+  t.match(await text(secured), /^HTTP\/1\.1 200 OK\r\n[^]*connection: close\r\n[^]*now/i)
+  await drained
+  t.same(lifecycle.status().cut, { requests: 0, connections: 0 })
+})
 
 t.test('one that is held opens nothing before it is let', async (t) => {
   const lifecycle = new Lifecycle({ DEPLOYCTL_HOLD: '1' }, true)
