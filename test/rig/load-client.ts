@@ -132,6 +132,10 @@ async function eventStream({ url }: Mix) {
   }
 }
 
+// Whoever began it may be killed: then nobody would end it.
+const parent = process.ppid
+setInterval(() => process.ppid !== parent && process.exit(1), 1_000).unref()
+
 const [, , given = '{}'] = process.argv
 const mix = JSON.parse(given) as Mix
 const many = (n: number, begin: () => Promise<void>) => Array.from({ length: n }, begin)
