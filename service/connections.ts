@@ -95,7 +95,7 @@ export class Connections {
   }
 
   #onStream(stream: Duplex, isWebSocket: boolean) {
-    this.#idle.delete(stream as Socket)
+    this.#forget(stream as Socket)
     this.#streams.set(stream, { isWebSocket })
     stream.once('close', () => {
       this.#streams.delete(stream)

@@ -1,5 +1,5 @@
 import { connect, type Socket } from 'node:net'
-import { DeployError, asDeployError } from '../../shared/errors.ts'
+import { DeployError } from '../../shared/errors.ts'
 import {
   controlLine,
   controlStatusParser,
@@ -55,7 +55,10 @@ async function* talk(
       if (rest.length > maxLineChars) return
     }
   } catch (error) {
-    throw failure(asDeployError(error).message, error)
+    // Whoever ended it knows why.
+    if (signal.aborted) return
+    if (error instanceof DeployError) throw error
+    throw failure(error instanceof Error ? error.message : String(error), error)
   } finally {
     signal.removeEventListener('abort', abort)
     connection.destroy()

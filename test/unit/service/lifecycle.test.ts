@@ -82,6 +82,29 @@ t.test(
   },
 )
 
+t.test('a WebSocket that is opened on a kept connection while draining is no idle connection', async (t) => {
+  const lifecycle = new Lifecycle({}, false)
+  const server = createServer((request, response) => response.end('now'))
+  server.on('upgrade', (request, socket) => {
+    socket.on('error', () => {}).resume()
+    socket.write('HTTP/1.1 101 Switching Protocols\r\n\r\n')
+  })
+  lifecycle.add('http', server, local)
+  await new Promise((resolve) => server.once('listening', resolve))
+  const client = connect((server.address() as AddressInfo).port, '127.0.0.1')
+  const heard = () => new Promise((resolve) => client.once('data', resolve))
+  client.write('GET / HTTP/1.1\r\nhost: x\r\n\r\n')
+  await heard()
+  const drained = lifecycle.drain()
+  client.write('GET / HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n')
+  await heard()
+  await delay(1_500)
+  t.equal(lifecycle.status().connections, 1, 'still there after the time of an idle one')
+  t.notOk(client.readableEnded)
+  client.destroy()
+  await drained
+})
+
 const noOpenssl =
   spawnSync('openssl', ['version']).status === 0 ? false : 'there is no openssl to make a certificate'
 t.test('over TLS it is the same, and a handshake under way is waited for', { skip: noOpenssl }, async (t) => {
