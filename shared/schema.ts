@@ -44,3 +44,9 @@ export function parserOf<S extends TSchema>(schema: S): Parser<Static<S>> {
 /** An object that refuses unknown keys: the only kind of object in our formats. */
 export const Strict = <P extends Parameters<typeof Type.Object>[0]>(properties: P, options = {}) =>
   Type.Object(properties, { additionalProperties: false, ...options })
+
+/** The same schema with a description, which the documentation and editors show. */
+export const described = <S extends TSchema>(schema: S, description: string): S => ({
+  ...schema,
+  description,
+})

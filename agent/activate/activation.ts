@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { DeployError, asDeployError } from '../../shared/errors.ts'
-import { controlSocket } from '../../shared/formats/service-spec.ts'
+import { controlSocket } from '../../shared/formats/sockets.ts'
 import type { Drain, Strategy } from '../../shared/formats/receipt.ts'
 import type { ControlStatus } from '../../shared/wire/control.ts'
 import type { ProbeAnswer } from '../health/probe.ts'

@@ -1,11 +1,6 @@
 import { connect } from 'node:net'
 import { asDeployError } from '../../shared/errors.ts'
-import {
-  controlSocket,
-  privateSocket,
-  publicSockets,
-  type SocketSpec,
-} from '../../shared/formats/service-spec.ts'
+import { controlSocket, privateSocket, publicSockets, type SocketSpec } from '../../shared/formats/sockets.ts'
 import type { ProbeAnswer, ProbeContext } from '../health/probe.ts'
 import { watchHealth } from '../health/watch.ts'
 import type { InstanceSpec, ServiceManager } from '../manager/manager.ts'

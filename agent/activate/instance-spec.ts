@@ -1,6 +1,7 @@
 import type { Manifest } from '../../shared/formats/manifest.ts'
 import type { Environment } from '../../shared/formats/order.ts'
-import { libraryDirectory, orderedSockets, serviceDefaults } from '../../shared/formats/service-spec.ts'
+import { libraryDirectory, serviceDefaults } from '../../shared/formats/service-spec.ts'
+import { orderedSockets } from '../../shared/formats/sockets.ts'
 import type { InstanceSpec, Slot } from '../manager/manager.ts'
 
 /** A release as it is to run in an environment; what the host itself adds, its manager knows. */

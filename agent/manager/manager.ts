@@ -1,6 +1,7 @@
 import { Environment } from '../../shared/formats/order.ts'
 import { Digest, EnvName, Name, Seconds } from '../../shared/formats/names.ts'
-import { LimitSpec, SocketSpec } from '../../shared/formats/service-spec.ts'
+import { LimitSpec } from '../../shared/formats/service-spec.ts'
+import { SocketSpec } from '../../shared/formats/sockets.ts'
 import { Strict, Type, type Static } from '../../shared/schema.ts'
 import type { Finding, LogLine } from '../../shared/wire/api.ts'
 

@@ -1,12 +1,7 @@
 import { EnvName, Name, Seconds } from '../../shared/formats/names.ts'
-import {
-  ActivationSpec,
-  HealthSpec,
-  RunSpec,
-  SocketSpec,
-  described,
-} from '../../shared/formats/service-spec.ts'
-import { Strict, Type, type Static } from '../../shared/schema.ts'
+import { ActivationSpec, HealthSpec, RunSpec } from '../../shared/formats/service-spec.ts'
+import { SocketSpec } from '../../shared/formats/sockets.ts'
+import { described, Strict, Type, type Static } from '../../shared/schema.ts'
 
 const Pattern = Type.String({ minLength: 1, maxLength: 1024 })
 const Patterns = (description: string) => Type.Optional(Type.Array(Pattern, { maxItems: 1000, description }))

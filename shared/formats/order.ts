@@ -1,5 +1,6 @@
 import { Strict, Type, type Static } from '../schema.ts'
-import { RequestedStrategy, SocketSpec } from './service-spec.ts'
+import { RequestedStrategy } from './service-spec.ts'
+import { SocketSpec } from './sockets.ts'
 import { Challenge, Digest, EnvName, FleetId, Instant, Name, OpId, Seconds } from './names.ts'
 
 /** Runtime configuration of an environment; its digest stands in the order. Never secrets. */

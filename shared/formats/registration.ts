@@ -1,6 +1,7 @@
 import { Strict, Type, parserOf, type Static } from '../schema.ts'
 import { Name, Seconds } from './names.ts'
-import { LimitSpec, SocketSpec } from './service-spec.ts'
+import { LimitSpec } from './service-spec.ts'
+import { SocketSpec } from './sockets.ts'
 
 /**
  * What an administrator has agreed to that a service may have on a host: /etc/deployctl/services/NAME.json,

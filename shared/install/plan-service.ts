@@ -2,14 +2,8 @@ import { sha256Hex } from '../documents/document.ts'
 import { DeployError } from '../errors.ts'
 import type { Environment } from '../formats/order.ts'
 import type { Registration } from '../formats/registration.ts'
-import {
-  orderedSockets,
-  privateSocket,
-  serviceDefaults,
-  type LimitSpec,
-  type RunSpec,
-  type SocketSpec,
-} from '../formats/service-spec.ts'
+import { serviceDefaults, type LimitSpec, type RunSpec } from '../formats/service-spec.ts'
+import { orderedSockets, privateSocket, type SocketSpec } from '../formats/sockets.ts'
 import type { HostFacts } from './facts.ts'
 import { planFiles, type FileStep, type Problem } from './managed-files.ts'
 import type { Step } from './steps.ts'

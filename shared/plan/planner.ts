@@ -2,12 +2,8 @@ import { encodeDocument } from '../documents/document.ts'
 import type { FileEntry, Manifest } from '../formats/manifest.ts'
 import type { Environment } from '../formats/order.ts'
 import type { Strategy } from '../formats/receipt.ts'
-import {
-  orderedSockets,
-  privateSocket,
-  publicSockets,
-  type RequestedStrategy,
-} from '../formats/service-spec.ts'
+import { type RequestedStrategy } from '../formats/service-spec.ts'
+import { orderedSockets, privateSocket, publicSockets } from '../formats/sockets.ts'
 
 /** A release as it runs or is to run; its environment is null where only its digest is known. */
 export type Side = { manifest: Manifest; environment: Pick<Environment, 'sockets'> | null }

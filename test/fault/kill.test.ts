@@ -1,7 +1,7 @@
 import t from 'tap'
 import { handingOverRig } from '../rig/handing-over.ts'
 import { startLoad } from '../rig/load.ts'
-import { makeRig, settled } from '../rig/rig.ts'
+import { makeRig, settled, type Ran, type Rig } from '../rig/rig.ts'
 
 /** Every state of a deployment, and the release that serves when the agent dies there and comes back. */
 const deaths: [string, 'v1' | 'v2'][] = [
@@ -23,18 +23,23 @@ const deaths: [string, 'v1' | 'v2'][] = [
   ['draining done', 'v2'],
 ]
 
+/** Pushes to an agent that dies in this state and comes back. */
+async function pushAndDie(rig: Rig, version: string, death: string): Promise<Ran> {
+  const host = rig.host('web1')
+  await host.kill()
+  await host.start(death)
+  rig.version(version)
+  const pushing = rig.cli('push')
+  await host.ended()
+  await host.start()
+  return pushing
+}
+
 for (const [death, serves] of deaths)
   t.test(`an agent killed in ${death} leaves ${serves}, whole, and says what happened`, async (t) => {
     const rig = await makeRig(t)
     t.equal((await rig.cli('push')).code, 0)
-    const host = rig.host('web1')
-    await host.kill()
-    await host.start(death)
-    rig.version('v2')
-    const pushing = rig.cli('push')
-    await host.ended()
-    await host.start()
-    const ran = await pushing
+    const ran = await pushAndDie(rig, 'v2', death)
     const state = await settled(rig, 'web1')
     t.equal(await rig.get('web1'), serves, `${ran.stdout}${ran.stderr}`)
     t.match(state.instances, [{ state: 'running', release: state.active }])
@@ -51,16 +56,9 @@ t.test('an agent killed at any moment of a handover costs no request', async (t)
   for (const death of ['switching done', 'switched done', 'probation done', 'draining journalled'])
     await t.test(death, async (t) => {
       const rig = await handingOverRig(t)
-      const host = rig.host('web1')
       const { addresses } = await rig.state('web1')
       await using load = startLoad({ url: `http://${addresses['http']}/`, kept: 8, fresh: 4 })
-      await host.kill()
-      await host.start(death)
-      rig.version('v2')
-      const pushing = rig.cli('push')
-      await host.ended()
-      await host.start()
-      await pushing
+      await pushAndDie(rig, 'v2', death)
       const state = await settled(rig, 'web1')
       t.match(state.instances, [{ state: 'running', release: state.active }])
       t.equal(state.instances.length, 1)
@@ -74,14 +72,7 @@ for (const death of ['rolling-back journalled', 'rolling-back done'])
   t.test(`an agent killed in ${death} goes on going back`, async (t) => {
     const rig = await makeRig(t)
     t.equal((await rig.cli('push')).code, 0)
-    const host = rig.host('web1')
-    await host.kill()
-    await host.start(death)
-    rig.version('sick')
-    const pushing = rig.cli('push')
-    await host.ended()
-    await host.start()
-    t.equal((await pushing).code, 8)
+    t.equal((await pushAndDie(rig, 'sick', death)).code, 8)
     await settled(rig, 'web1')
     t.equal(await rig.get('web1'), 'v1')
   })

@@ -6,7 +6,7 @@ import net from 'node:net'
 import { dirname } from 'node:path'
 import { getSystemErrorName } from 'node:util'
 import { DeployError } from '../../../shared/errors.ts'
-import type { SocketSpec } from '../../../shared/formats/service-spec.ts'
+import type { SocketSpec } from '../../../shared/formats/sockets.ts'
 import type { Address } from '../manager.ts'
 
 type Handle = { fd: number; close(): void; getsockname(out: { port?: number }): number }

@@ -1,7 +1,7 @@
 import { uptime } from 'node:os'
 import { join } from 'node:path'
 import { DeployError } from '../../../shared/errors.ts'
-import { publicSockets } from '../../../shared/formats/service-spec.ts'
+import { publicSockets } from '../../../shared/formats/sockets.ts'
 import { unitNames } from '../../../shared/install/unit-names.ts'
 
 import { hasProgram } from '../find-program.ts'

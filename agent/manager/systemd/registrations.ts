@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { encodeDocument } from '../../../shared/documents/document.ts'
 import { DeployError } from '../../../shared/errors.ts'
 import { registrationParser, type Registration } from '../../../shared/formats/registration.ts'
-import type { SocketSpec } from '../../../shared/formats/service-spec.ts'
+import type { SocketSpec } from '../../../shared/formats/sockets.ts'
 import type { InstanceSpec } from '../manager.ts'
 
 /** @throws DeployError E_SERVICE_UNREGISTERED, E_DOCUMENT_INVALID */

@@ -1,4 +1,5 @@
-import { privateSocket, serviceDefaults, type SocketSpec } from '../../../shared/formats/service-spec.ts'
+import { serviceDefaults } from '../../../shared/formats/service-spec.ts'
+import { privateSocket, type SocketSpec } from '../../../shared/formats/sockets.ts'
 import { shellWord } from '../../../shared/shell-word.ts'
 import type { InstanceSpec } from '../manager.ts'
 

@@ -86,7 +86,7 @@ t.test('a WebSocket that is opened on a kept connection while draining is no idl
   const lifecycle = new Lifecycle({}, false)
   const server = createServer((request, response) => response.end('now'))
   server.on('upgrade', (request, socket) => {
-    socket.on('error', () => {}).resume()
+    socket.on('end', () => socket.end()).resume()
     socket.write('HTTP/1.1 101 Switching Protocols\r\n\r\n')
   })
   lifecycle.add('http', server, local)
