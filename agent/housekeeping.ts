@@ -36,10 +36,10 @@ export class Housekeeping {
     for (const name of services) await this.#releases.makeSpare(name)
   }
 
-  /** The newest, what runs, and what ran before it. */
+  /** The newest, what runs, what ran before it, and what the running program still reads. */
   #needed(name: string): Set<string> {
-    const { active, previous } = this.#journal.service(name)
+    const { active, previous, inUse } = this.#journal.service(name)
     const newest = this.#releases.staged(name).slice(0, this.#keepReleases)
-    return new Set([...newest, ...[active, previous].filter((one) => one !== null)])
+    return new Set([...newest, ...inUse, ...[active, previous].filter((one) => one !== null)])
   }
 }

@@ -1,16 +1,21 @@
 import { createServer, type Server, type Socket } from 'node:net'
 import type { Lifecycle } from './lifecycle.ts'
+import type { Swap, SwapRequest } from './swap.ts'
 
 const preamble = 'DEPLOYCTL/1 '
-const maxLineBytes = 4096
+/** A swap may name every module of a large program. */
+const maxLineBytes = 8 * 1024 * 1024
 const lineTimeoutMs = 5_000
+const swapRequests = new Set(['prepare', 'commit', 'confirm', 'rollback', 'abort', 'modules', 'collect'])
 const watchIntervalMs = 100
 
+type Served = { lifecycle: Lifecycle; swap: Swap | null }
+
 /** Answers the agent on the private socket: what it may ask stands in deployctl's shared/wire/control.ts. */
-export function serveControl(fd: number, lifecycle: Lifecycle): Server {
+export function serveControl(fd: number, served: Served): Server {
   const server = createServer((socket) => {
     socket.on('error', () => socket.destroy())
-    readLine(socket, (line) => answer(line, socket, lifecycle))
+    readLine(socket, (line) => answer(line, socket, served))
   })
   server.listen({ fd })
   return server
@@ -18,12 +23,15 @@ export function serveControl(fd: number, lifecycle: Lifecycle): Server {
 
 /** The first line of a connection; what comes after it is left unread. */
 function readLine(socket: Socket, onLine: (line: string) => void) {
-  let received = Buffer.alloc(0)
+  const chunks: Buffer[] = []
+  let size = 0
   socket.setTimeout(lineTimeoutMs, () => socket.destroy())
   const onData = (chunk: Buffer) => {
-    received = Buffer.concat([received, chunk])
+    chunks.push(chunk)
+    size += chunk.length
+    if (!chunk.includes(0x0a) && size <= maxLineBytes) return
+    const received = Buffer.concat(chunks)
     const end = received.indexOf(0x0a)
-    if (end < 0 && received.length <= maxLineBytes) return
     socket.off('data', onData)
     socket.pause()
     socket.setTimeout(0)
@@ -35,9 +43,9 @@ function readLine(socket: Socket, onLine: (line: string) => void) {
   socket.on('data', onData)
 }
 
-function answer(line: string, socket: Socket, lifecycle: Lifecycle): void {
+function answer(line: string, socket: Socket, { lifecycle, swap }: Served): void {
   const request = parse(line)
-  const say = () => `${JSON.stringify(lifecycle.status())}\n`
+  const say = () => `${JSON.stringify({ ...lifecycle.status(), hot: swap?.status() ?? null })}\n`
   switch (request.do) {
     case 'status':
       return void socket.end(say())
@@ -48,6 +56,11 @@ function answer(line: string, socket: Socket, lifecycle: Lifecycle): void {
     case 'connect':
       return connect(socket, lifecycle, request.socket)
     default:
+      if (swap && swapRequests.has(String(request.do)))
+        // From the agent alone, which takes it from a signed release; nobody else can open this socket.
+        return void swap
+          .answer(request as SwapRequest)
+          .then((answered) => socket.end(`${JSON.stringify(answered)}\n`))
       return void socket.destroy()
   }
 }

@@ -4,6 +4,8 @@ import type { DrainHandler } from './lifecycle.ts'
 import { own } from './process.ts'
 import { controlName } from './sockets.ts'
 
+export type { HotContext } from './boundary.ts'
+export { createHot, type Handle, type Hot, type HotOptions } from './hot.ts'
 export type { DrainHandler, Draining } from './lifecycle.ts'
 
 export type ListenOptions = {

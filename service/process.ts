@@ -1,9 +1,17 @@
 import { serveControl } from './control.ts'
 import { Lifecycle } from './lifecycle.ts'
+import type { Guard } from './guard.ts'
+import type { Swap } from './swap.ts'
 import { controlName, inheritedSockets } from './sockets.ts'
 
 /** The one that this process has, whichever copy of this library it is loaded from. */
-type Own = { sockets: ReadonlyMap<string, number>; lifecycle: Lifecycle }
+type Own = {
+  sockets: ReadonlyMap<string, number>
+  lifecycle: Lifecycle
+  /** Where the program can exchange its code. */
+  swap: Swap | null
+  guard: Guard | null
+}
 
 const key = Symbol.for('deployctl-service')
 /** What a shell gives for SIGINT. */
@@ -23,13 +31,15 @@ function begin(): Own {
   const sockets = inheritedSockets(env, pid)
   const control = sockets.get(controlName)
   const lifecycle = new Lifecycle(env, control !== undefined)
-  if (control !== undefined) serveControl(control, lifecycle)
+  const self: Own = { sockets, lifecycle, swap: null, guard: null }
+  if (control !== undefined) serveControl(control, self)
   // Not `once`: packages that look whether anybody listens would take a listener that is gone for none.
-  for (const signal of signals) process.on(signal, () => void end(signal, lifecycle))
-  return { sockets, lifecycle }
+  for (const signal of signals) process.on(signal, () => void end(signal, self))
+  return self
 }
 
-async function end(signal: NodeJS.Signals, lifecycle: Lifecycle) {
+async function end(signal: NodeJS.Signals, { lifecycle, guard }: Own) {
+  if (signal === 'SIGINT' && guard?.takeInterrupt()) return
   // Who presses Ctrl-C twice does not want to wait.
   if (signal === 'SIGINT' && lifecycle.status().state !== 'accepting') process.exit(interrupted)
   await lifecycle.drain()

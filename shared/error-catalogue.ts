@@ -115,6 +115,12 @@ export const catalogue = {
     '{path} changed while the release was being made.',
     'Run the command again when nothing writes to the directory.',
   ),
+  E_BUILD_MODULE: entry(
+    exit.build,
+    'untouched',
+    '{path}:{line}: {why}.',
+    'Correct it: the program would not start with it. `node {path}` says the same.',
+  ),
 
   E_SAVED_RELEASE: entry(
     exit.usage,
@@ -552,6 +558,24 @@ export const catalogue = {
     'untouched',
     'The release cannot run here: {why}.',
     'Correct the release and push again.',
+  ),
+  E_HOT_GRAPH: entry(
+    exit.refused,
+    'untouched',
+    'The release says of {path} what is not so: {why}.',
+    'Build it again, with deployctl itself; if it still says so, find out who else signs releases.',
+  ),
+  E_SWAP_PREPARE: entry(
+    exit.aborted,
+    'untouched',
+    'The running program could not load the new code: {where}{why}.',
+    'Correct it and push again; the code before goes on, and has not noticed.',
+  ),
+  E_SWAP_COMMIT: entry(
+    exit.rolledBack,
+    'restored',
+    'The new code could not take over: {where}{why}.',
+    'Code and state are those of before. Correct it and push again, or `push --strategy handover`.',
   ),
   E_SERVICE_UNREGISTERED: entry(
     exit.refused,

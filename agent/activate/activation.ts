@@ -23,11 +23,15 @@ export type Watching = {
   onAnswers: (answers: readonly ProbeAnswer[]) => void
   onDraining: (status: ControlStatus) => void
   onDrained: (drain: Drain) => void
+  /** What went wrong without making the deployment fail. */
+  onProblems: (problems: readonly string[]) => void
 }
 
-const strategies: Record<Strategy, ActivationStrategy> = { hot: restart, handover, restart, none: restart }
+/** Ways that begin or end a process. */
+export type ProcessStrategy = Exclude<Strategy, 'hot'>
+const strategies: Record<ProcessStrategy, ActivationStrategy> = { handover, restart, none: restart }
 
-/** Brings a release into service beside or after the one before, and back. */
+/** Brings a release into service in a process of its own, beside or after the one before, and back. */
 export class Activation {
   readonly #manager: ServiceManager
   readonly #journal: Journal
@@ -42,14 +46,14 @@ export class Activation {
   }
 
   /** The new release is started; by a handover beside the old one, and without traffic where it can wait. */
-  async start(entry: Entry, strategy: Strategy, watching: Watching): Promise<void> {
+  async start(entry: Entry, strategy: ProcessStrategy, watching: Watching): Promise<void> {
     const next = this.#specs.next(entry)
     const isHeld = strategies[strategy].isSideBySide && hasControl(next)
     await strategies[strategy].bring(this.#manager, next, isHeld, this.#ending(watching))
   }
 
   /** Healthy, and then with traffic. @throws DeployError as watchHealth, E_SERVICE_CONTROL */
-  async prove(entry: Entry, strategy: Strategy, { onAnswers }: Watching): Promise<void> {
+  async prove(entry: Entry, strategy: ProcessStrategy, { onAnswers }: Watching): Promise<void> {
     const next = this.#specs.next(entry)
     const { isSideBySide } = strategies[strategy]
     await this.#health.await(next, onAnswers, isSideBySide ? 'aside' : 'alone')
@@ -64,7 +68,7 @@ export class Activation {
    * The old instance drains and ends; the new one must live meanwhile, and answer when it is alone.
    * @throws DeployError E_SERVICE_START, E_PROBE_FAILED
    */
-  async drain(entry: Entry, strategy: Strategy, watching: Watching): Promise<void> {
+  async drain(entry: Entry, strategy: ProcessStrategy, watching: Watching): Promise<void> {
     const next = this.#specs.next(entry)
     if (!strategies[strategy].isSideBySide) return
     const over = new AbortController()
@@ -97,7 +101,7 @@ export class Activation {
   }
 
   /** What ran before runs again, alone; nothing when nothing did. */
-  async goBack(entry: Entry, strategy: Strategy, watching: Watching): Promise<void> {
+  async goBack(entry: Entry, strategy: ProcessStrategy, watching: Watching): Promise<void> {
     const { service } = entry
     // What is told of draining is told of the old instance, and here the new one ends.
     const end = this.#ending({ ...watching, onDraining: () => {}, onDrained: () => {} })

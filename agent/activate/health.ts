@@ -1,5 +1,6 @@
 import { connect } from 'node:net'
 import { asDeployError } from '../../shared/errors.ts'
+import type { HealthSpec } from '../../shared/formats/service-spec.ts'
 import { controlSocket, privateSocket, publicSockets, type SocketSpec } from '../../shared/formats/sockets.ts'
 import type { ProbeAnswer, ProbeContext } from '../health/probe.ts'
 import { watchHealth } from '../health/watch.ts'
@@ -10,6 +11,9 @@ import type { Specs } from './specs.ts'
 const readinessTimeoutMs = 5_000
 /** It has passed for healthy, and nobody else answers: whoever asks waits meanwhile. */
 const aloneSeconds = 5
+
+/** In words how it ended; null while it runs. */
+type Ended = () => Promise<string | null>
 
 /** Whether a release that was started is well, by its manager and its probes. */
 export class Health {
@@ -25,12 +29,14 @@ export class Health {
    * Returns when it has been healthy for its minimum time.
    * @param how `aside` while another release answers at the same addresses; `once` when it has just become
    *   alone, and one good round will do, soon
+   * @param options how one knows that it has ended; what applies where its own specification is silent
    * @throws DeployError as watchHealth
    */
   await(
     spec: InstanceSpec,
     onAnswers: (answers: readonly ProbeAnswer[]) => void,
     how: 'alone' | 'aside' | 'once',
+    { ended = () => this.howEnded(spec), defaults = {} }: { ended?: Ended; defaults?: HealthSpec } = {},
   ): Promise<void> {
     const aside = how === 'aside' ? this.#aside(spec) : {}
     const context = async (): Promise<ProbeContext> => {
@@ -39,9 +45,9 @@ export class Health {
         this.#manager.runCommand(spec, argv, signal)
       return { addresses, runCommand, ...aside }
     }
-    const { health: own } = this.#specs.manifest(spec.release)
+    const own = { ...defaults, ...this.#specs.manifest(spec.release).health }
     const health = how === 'once' ? { ...own, minHealthySeconds: 0, deadlineSeconds: aloneSeconds } : own
-    return watchHealth({ health, context, ended: () => this.howEnded(spec), onAnswers })
+    return watchHealth({ health, context, ended, onAnswers })
   }
 
   /** Ways to this one instance, where it has a socket of its own. */

@@ -18,7 +18,11 @@ export function instanceSpec(
     release: digest,
     argv: [...run.argv],
     cwd: tree,
-    env: { ...environment.env, ...(run.adopt === true && adopted(environment.env, tree)) },
+    env: {
+      ...environment.env,
+      DEPLOYCTL_RELEASE: digest,
+      ...(run.adopt === true && adopted(environment.env, tree)),
+    },
     needs: run.env ?? [],
     sockets: orderedSockets(run, environment.sockets),
     stop: {

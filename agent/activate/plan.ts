@@ -6,7 +6,12 @@ import type { Entry } from '../journal/rows.ts'
 import type { Releases } from '../store/releases.ts'
 
 /** How this host carries out an order, by what it runs now. */
-export function planFor(entry: Entry, journal: Journal, releases: Releases): Plan {
+export function planFor(
+  entry: Entry,
+  journal: Journal,
+  releases: Releases,
+  processObstacle: string | null = null,
+): Plan {
   const { active, environment } = journal.service(entry.service)
   const next = releases.find(entry.release)?.manifest
   const before = active === null ? null : (releases.find(active)?.manifest ?? null)
@@ -17,6 +22,9 @@ export function planFor(entry: Entry, journal: Journal, releases: Releases): Pla
     isEnvironmentChanged:
       environment !== null && !encodeDocument(environment).equals(encodeDocument(entry.environment)),
     requested: requestedBy(entry),
+    // It was decided before this agent was started.
+    processObstacle:
+      entry.strategy === null || entry.strategy === 'hot' ? processObstacle : 'it could not be',
   })
 }
 

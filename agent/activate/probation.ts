@@ -2,8 +2,6 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { DeployError } from '../../shared/errors.ts'
 import type { Clock } from '../clock.ts'
 import type { Entry } from '../journal/rows.ts'
-import type { InstanceSpec } from '../manager/manager.ts'
-import type { Health } from './health.ts'
 
 const pollMs = 500
 
@@ -15,10 +13,10 @@ type Waiting = { entry: Entry; confirmed: AbortController; confirmSeconds: numbe
  */
 export async function awaitConfirm(
   { entry, confirmed, confirmSeconds }: Waiting,
-  { clock, health, spec }: { clock: Clock; health: Health; spec: InstanceSpec },
+  { clock, howEnded }: { clock: Clock; howEnded: () => Promise<string | null> },
 ): Promise<void> {
   while (!confirmed.signal.aborted && clock.uptimeMs() < (entry.life.confirmBy ?? 0)) {
-    const how = await health.howEnded(spec)
+    const how = await howEnded()
     if (how !== null)
       throw new DeployError('E_SERVICE_START', { why: `it ended (${how}) before it was confirmed` })
     await delay(pollMs, undefined, { signal: confirmed.signal }).catch(() => {})

@@ -1,9 +1,8 @@
 import { sha256Hex } from '../../shared/documents/document.ts'
 import { DeployError, asDeployError } from '../../shared/errors.ts'
 import type { Plan } from '../../shared/plan/planner.ts'
-import { apiVersion, type DeploymentEvent } from '../../shared/wire/api.ts'
+import type { DeploymentEvent } from '../../shared/wire/api.ts'
 import type { Drain } from '../../shared/formats/receipt.ts'
-import { socketProblem } from '../../shared/formats/sockets.ts'
 import type { ProbeAnswer } from '../health/probe.ts'
 import type { Host } from '../host.ts'
 import type { Journal } from '../journal/journal.ts'
@@ -11,8 +10,10 @@ import type { Entry } from '../journal/rows.ts'
 import type { ServiceManager } from '../manager/manager.ts'
 import type { Releases } from '../store/releases.ts'
 import type { Clock } from '../clock.ts'
+import { checkRelease } from './check.ts'
 import { Activation, type Watching } from './activation.ts'
 import { Health } from './health.ts'
+import { HotActivation } from './hot.ts'
 import { isEnding, recover, transition, type Effect, type Event, type State, type Step } from './machine.ts'
 import { News } from './news.ts'
 import { planFor } from './plan.ts'
@@ -57,7 +58,8 @@ export class Runner {
   readonly #running = new Map<string, Running>()
   readonly #news: News
   readonly #health: Health
-  readonly #activation: Activation
+  readonly #processes: Activation
+  readonly #hot: HotActivation
 
   constructor(parts: RunnerParts) {
     this.#parts = parts
@@ -65,34 +67,44 @@ export class Runner {
     this.#news = new News(parts.journal, () => parts.clock.now())
     const { manager, journal, specs } = parts
     this.#health = new Health(manager, specs)
-    this.#activation = new Activation(manager, journal, specs, this.#health)
+    this.#processes = new Activation(manager, journal, specs, this.#health)
+    this.#hot = new HotActivation(manager, journal, specs, this.#health, this.#processes)
   }
 
   /** Carries out a deployment that the journal has accepted. */
   begin(entry: Entry, confirmSeconds: number, connection: string): void {
     const running = this.#admit(entry, confirmSeconds, connection)
     const step = transition(entry.life, { type: 'begin' })
-    this.#tell(running, 'accepted', { service: entry.service, release: entry.release, ...running.plan })
+    this.#tell(running, 'accepted', {
+      service: entry.service,
+      release: entry.release,
+      ...described(running.plan),
+    })
     if (step) void this.#carryOn(running, step)
   }
 
   /** Finishes or undoes what an agent that died left behind; returns when all of it has a result or waits. */
   async recover(): Promise<void> {
-    const { journal, manager, clock } = this.#parts
+    const { journal, clock } = this.#parts
     for (const entry of journal.unfinished()) {
       const running = this.#admit(entry, 0, null)
-      const { instances } = await manager.status(entry.service)
       const step = recover(entry.life, {
         sameBoot: entry.bootId === clock.bootId,
-        newReleaseRuns: instances.some(
-          ({ slot, release, state }) =>
-            slot === entry.slot && release === entry.release && state === 'running',
-        ),
+        newReleaseRuns: await this.#runs(entry),
         monotonicMs: clock.uptimeMs(),
       })
       this.#tell(running, 'recovered', { found: entry.life.state })
       if (step) void this.#carryOn(running, step)
     }
+  }
+
+  /** Whether the host runs the release that this deployment brings. */
+  async #runs(entry: Entry): Promise<boolean> {
+    if (entry.strategy === 'hot') return (await this.#hot.howEnded(entry)) === null
+    const { instances } = await this.#parts.manager.status(entry.service)
+    return instances.some(
+      ({ slot, release, state }) => slot === entry.slot && release === entry.release && state === 'running',
+    )
   }
 
   #admit(entry: Entry, confirmSeconds: number, connection: string | null): Running {
@@ -142,34 +154,34 @@ export class Runner {
 
   async #perform(running: Running, effect: Effect): Promise<Event> {
     const { releases } = this.#parts
-    const { entry, plan } = running
+    const { entry } = running
     const watching = this.#watching(running)
+    const way = this.#way(running)
     switch (effect) {
       case 'stage':
         await releases.stage(entry.service, entry.release, this.#parts.specs.manifest(entry.release))
         return { type: 'staged' }
       case 'check':
-        this.#check(entry, plan)
+        await this.#check(running)
         return { type: 'checked' }
       case 'switch':
         return { type: 'switch' }
       case 'start':
         running.startedAt = this.#parts.clock.now()
-        await this.#activation.start(entry, plan.strategy, watching)
+        await way.start(watching)
         return { type: 'switched' }
       case 'probe':
-        await this.#activation.prove(entry, plan.strategy, watching)
+        await way.prove(watching)
         return { type: 'healthy', confirmBy: this.#parts.clock.uptimeMs() + running.confirmSeconds * 1000 }
       case 'await-confirm': {
-        const { clock, specs } = this.#parts
-        await awaitConfirm(running, { clock, health: this.#health, spec: specs.next(entry) })
+        await awaitConfirm(running, { clock: this.#parts.clock, howEnded: way.howEnded })
         return { type: 'confirmed' }
       }
       case 'drain':
-        await this.#activation.drain(entry, plan.strategy, watching)
+        await way.drain(watching)
         return { type: 'drained' }
       case 'roll-back':
-        await this.#activation.goBack(entry, plan.strategy, watching)
+        await way.goBack(watching)
         return { type: 'rolled-back' }
       case 'conclude':
         throw new Error('an ended deployment has no further effect')
@@ -181,18 +193,35 @@ export class Runner {
       onAnswers: (answers) => (running.lastAnswers = answers),
       onDraining: ({ requests, connections }) => this.#tell(running, 'draining', { requests, connections }),
       onDrained: (drain) => (running.drain = drain),
+      onProblems: (problems) => running.plan.reasons.push(...problems),
     }
   }
 
-  #check(entry: Entry, { refusal }: Plan) {
-    const { minimumAgent, run } = this.#parts.specs.manifest(entry.release)
-    const refuse = (why: string) => new DeployError('E_CHECK_FAILED', { why })
-    if (minimumAgent > apiVersion)
-      throw refuse(`it needs an agent of API ${minimumAgent}; this one has ${apiVersion}`)
-    const problem = socketProblem(run.sockets ?? [])
-    if (problem !== null) throw refuse(problem)
-    if (refusal !== undefined) throw refuse(`a handover was asked for, but ${refusal}`)
-    this.#parts.manager.check(this.#parts.specs.next(entry))
+  async #check(running: Running) {
+    const plan = await checkRelease(running.entry, running.plan, { ...this.#parts, hot: this.#hot })
+    if (plan === running.plan) return
+    running.plan = plan
+    this.#tell(running, 'plan', described(plan))
+  }
+
+  /** The plan's strategy, for this deployment. */
+  #way({ entry, plan: { strategy } }: Running) {
+    const { specs } = this.#parts
+    if (strategy === 'hot')
+      return {
+        start: () => this.#hot.start(entry),
+        prove: (watching: Watching) => this.#hot.prove(entry, watching),
+        drain: (watching: Watching) => this.#hot.drain(entry, watching),
+        goBack: (watching: Watching) => this.#hot.goBack(entry, watching),
+        howEnded: () => this.#hot.howEnded(entry),
+      }
+    return {
+      start: (watching: Watching) => this.#processes.start(entry, strategy, watching),
+      prove: (watching: Watching) => this.#processes.prove(entry, strategy, watching),
+      drain: (watching: Watching) => this.#processes.drain(entry, strategy, watching),
+      goBack: (watching: Watching) => this.#processes.goBack(entry, strategy, watching),
+      howEnded: () => this.#health.howEnded(specs.next(entry)),
+    }
   }
 
   /**
@@ -215,6 +244,8 @@ export class Runner {
     const { life } = entry
     if (!isEnding(life.state)) return
     const { active, slot } = journal.service(entry.service)
+    if (plan.strategy === 'hot' && life.state === 'aborted') await this.#hot.abandon(entry)
+    if (plan.strategy !== 'hot' && life.state === 'committed') journal.noteInUse(entry.service, [])
     // Before the receipt: what a host has said to be committed comes up after a power cut.
     await manager.settle(entry.service, life.state === 'committed' ? entry.slot : slot)
     await this.#receipts.conclude(
@@ -263,6 +294,9 @@ export class Runner {
     return this.#news.events(opId, after, () => this.#running.has(opId), signal)
   }
 }
+
+/** For people: which modules they are, the agent and the program know. */
+const described = ({ strategy, reasons }: Plan) => ({ strategy, reasons })
 
 const rollbackFailure = (service: string, cause: unknown) =>
   new DeployError('E_ROLLBACK_FAILED', { service, why: asDeployError(cause).message }, { cause })

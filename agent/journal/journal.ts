@@ -1,5 +1,6 @@
 import { DeployError } from '../../shared/errors.ts'
 import type { DeploymentEvent } from '../../shared/wire/api.ts'
+import type { Strategy } from '../../shared/formats/receipt.ts'
 import { received, type Deployment, type Ending } from '../activate/machine.ts'
 import { openDatabase, type Db } from '../../shared/database.ts'
 import { migrations } from './migrations.ts'
@@ -43,7 +44,7 @@ export class Journal implements Disposable {
     const row = this.#db.prepare<unknown[], Row>('SELECT * FROM services WHERE name = ?').get(name)
     return row
       ? serviceOf(row)
-      : { name, seq: 0, active: null, previous: null, environment: null, slot: null }
+      : { name, seq: 0, active: null, previous: null, environment: null, slot: null, inUse: [] }
   }
 
   services(): ServiceRow[] {
@@ -56,7 +57,7 @@ export class Journal implements Disposable {
    */
   begin(order: Begin): Entry {
     this.#write(() => this.#begin(order))
-    return { ...order, life: received, ended: null }
+    return { ...order, life: received, ended: null, strategy: null }
   }
 
   #begin(order: Begin) {
@@ -80,13 +81,13 @@ export class Journal implements Disposable {
       })
     this.#db
       .prepare(
-        'INSERT INTO services VALUES (?, ?, NULL, NULL, NULL, NULL) ON CONFLICT (name) DO UPDATE SET seq = excluded.seq',
+        'INSERT INTO services (name, seq) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET seq = excluded.seq',
       )
       .run(order.service, order.seq)
     this.#db
       .prepare(
         `INSERT INTO deployments VALUES (@opId, @service, @seq, @action, @release, @prev, @environment, @slot, @began,
-         @bootId, @who, @fingerprint, @order, @signatures, @state, @life, NULL, @login, @approvals)`,
+         @bootId, @who, @fingerprint, @order, @signatures, @state, @life, NULL, @login, @approvals, NULL)`,
       )
       .run({
         ...order,
@@ -141,6 +142,21 @@ export class Journal implements Disposable {
         .prepare('INSERT INTO receipts VALUES (@number, @opId, @bytes, @signature, @digest)')
         .run({ ...receipt, opId })
     })
+  }
+
+  /** How a deployment is carried out, and where: decided once, also for an agent that finishes it later. */
+  choose(opId: string, strategy: Strategy, slot: 'a' | 'b'): void {
+    this.#write(() =>
+      this.#db
+        .prepare('UPDATE deployments SET strategy = ?, slot = ? WHERE op_id = ?')
+        .run(strategy, slot, opId),
+    )
+  }
+
+  /** Releases that the running program may still read, besides the one that is committed. */
+  noteInUse(service: string, releases: readonly string[]): void {
+    const text = JSON.stringify(releases)
+    this.#write(() => this.#db.prepare('UPDATE services SET in_use = ? WHERE name = ?').run(text, service))
   }
 
   /** The committed release of a service runs in another slot from now on. */

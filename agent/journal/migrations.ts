@@ -19,4 +19,6 @@ export const migrations: readonly string[] = [
    ) STRICT;`,
   'ALTER TABLE deployments ADD COLUMN login TEXT',
   "ALTER TABLE deployments ADD COLUMN approvals TEXT NOT NULL DEFAULT '[]'",
+  'ALTER TABLE deployments ADD COLUMN strategy TEXT',
+  "ALTER TABLE services ADD COLUMN in_use TEXT NOT NULL DEFAULT '[]'",
 ]

@@ -1,5 +1,5 @@
 import type { Environment } from '../../shared/formats/order.ts'
-import type { Login } from '../../shared/formats/receipt.ts'
+import type { Login, Strategy } from '../../shared/formats/receipt.ts'
 import type { SignedApproval } from '../../shared/wire/api.ts'
 import type { Deployment } from '../activate/machine.ts'
 
@@ -11,6 +11,8 @@ export type ServiceRow = {
   previous: string | null
   environment: Environment | null
   slot: 'a' | 'b' | null
+  /** Releases that the running program may still read, besides the active one. */
+  inUse: string[]
 }
 
 /** An accepted order, as the journal keeps it. `who` is the signer's name, for messages. */
@@ -35,7 +37,12 @@ export type Begin = {
   login: Login | null
 }
 
-export type Entry = Begin & { life: Deployment; ended: string | null }
+export type Entry = Begin & {
+  life: Deployment
+  ended: string | null
+  /** Null until it is chosen. */
+  strategy: Strategy | null
+}
 
 export type ReceiptRow = { number: number; opId: string; bytes: Buffer; signature: string; digest: string }
 
@@ -43,9 +50,10 @@ export type Row = Record<string, string | number | Buffer | null>
 
 // The rows come from our own STRICT tables, so their types are those of the columns.
 export function serviceOf(row: Row): ServiceRow {
-  const { environment } = row
+  const { environment, in_use: inUse, ...rest } = row
   return {
-    ...row,
+    ...rest,
+    inUse: JSON.parse(String(inUse)) as string[],
     environment: environment && (JSON.parse(String(environment)) as Environment),
   } as ServiceRow
 }

@@ -75,6 +75,8 @@ export type ServiceManager = {
    * @param isHeld it is to take no traffic before it is let; also when it is started again by itself
    */
   start(spec: InstanceSpec, isHeld?: boolean): Promise<void>
+  /** What runs in that slot goes on, and is of this release now; what is started there later is this. */
+  retarget(spec: InstanceSpec): Promise<void>
   /** An instance that was held is that no longer, also when it is started again. */
   letTakeTraffic(service: string, slot: Slot): Promise<void>
   /** Asks an instance to end, then makes it; returns when it has ended. */

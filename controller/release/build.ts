@@ -9,6 +9,7 @@ import type { FileEntry, Manifest, Provenance } from '../../shared/formats/manif
 import { namespaces } from '../../shared/formats/namespaces.ts'
 import type { Signer } from '../../shared/sshsig/signer.ts'
 import type { Project } from '../config/load.ts'
+import { HotFilesMaker } from './hot-files.ts'
 import { libraryFiles } from './library.ts'
 import { Scanner, type Scanned } from './scan.ts'
 import { gitFacts, packageVersion, versionOf, type GitFacts } from './version.ts'
@@ -24,6 +25,8 @@ export type Release = {
   signatures: string[]
   /** By sha256. */
   contents: ReadonlyMap<string, Content>
+  /** Why its code cannot be exchanged while it runs, although it was made for that. */
+  notHot?: string | null
 }
 
 export type BuildOptions = {
@@ -32,6 +35,7 @@ export type BuildOptions = {
   cacheDir: string
   /** Of somebody who builds again and again; else one is made for the occasion. */
   scanner?: Scanner
+  hotFiles?: HotFilesMaker
   /** Goes into the provenance, as `deployctl/0.1.0`. */
   builder: string
   /** Instead of git's. */
@@ -57,7 +61,7 @@ const lockfiles = [
 /**
  * Runs the build command, then makes and signs the release.
  * @throws DeployError E_BUILD_FAILED, E_BUILD_OUTPUT_MISSING, E_BUILD_EMPTY, E_BUILD_FILE,
- *   E_BUILD_CHANGED, E_PATH_UNSAFE, E_RELEASE_TOO_LARGE, and those of the signer
+ *   E_BUILD_MODULE, E_BUILD_CHANGED, E_PATH_UNSAFE, E_RELEASE_TOO_LARGE, and those of the signer
  */
 export async function buildRelease(project: Project, options: BuildOptions): Promise<Release> {
   const { config, dir } = project
@@ -80,12 +84,15 @@ async function assemble(
   root: string,
   { files, links, emptyDirs }: Scanned,
   facts: GitFacts,
-  { fleet, signer, builder, version: given, statement }: BuildOptions,
+  { fleet, signer, builder, version: given, statement, cacheDir, hotFiles }: BuildOptions,
 ): Promise<Release> {
   const library = config.run.adopt === true ? await libraryFiles() : []
+  const maker = hotFiles ?? new HotFilesMaker(cacheDir)
+  const hot = await maker.make({ service: config.service, argv: config.run.argv, root, files })
+  const own = [...library, ...hot.files]
   const entries = [
     ...files.map(({ path, mode, size, sha256 }) => ({ mode, path, sha256, size })),
-    ...library.map(({ path, bytes }) => ownEntry(path, bytes)),
+    ...own.map(({ path, bytes }) => ownEntry(path, bytes)),
   ]
   const content = contentDigest(entries, { links, emptyDirs })
   const version = given ?? versionOf(facts, content, await packageVersion(dir))
@@ -103,6 +110,7 @@ async function assemble(
     run: config.run,
     health: config.health ?? {},
     activation: config.activation ?? {},
+    ...(hot.graph && { hot: hot.graph }),
     minimumAgent: 1,
     provenance: {
       commit: facts?.commit ?? null,
@@ -117,10 +125,10 @@ async function assemble(
   const contents = new Map<string, Content>(
     files.map(({ path, sha256, size }) => [sha256, { file: `${root}/${path}`, size }]),
   )
-  for (const bytes of [versionBytes, ...library.map((file) => file.bytes)])
+  for (const bytes of [versionBytes, ...own.map((file) => file.bytes)])
     contents.set(sha256Hex(bytes), { bytes, size: bytes.length })
   const signatures = [await signer.sign(namespaces.release, bytes)]
-  return { manifest, bytes, digest: sha256Hex(bytes), signatures, contents }
+  return { manifest, bytes, digest: sha256Hex(bytes), signatures, contents, notHot: hot.problem }
 }
 
 /** A file that is not the project's. */

@@ -15,13 +15,13 @@ export async function libraryFiles(): Promise<LibraryFile[]> {
   }))
 }
 
-/** JavaScript that any Node from 18 on runs, whatever the project's package.json says. */
+/** JavaScript that any Node from 20 on runs, whatever the project's package.json says. */
 export async function compileLibrary(dir: string): Promise<LibraryFile[]> {
   // Only in a clone, where it is there.
   const { transformSync } = await import('esbuild')
   const sources = readdirSync(dir).filter((name) => name.endsWith('.ts'))
   return sources.map((name) => {
-    const { code } = transformSync(readFileSync(join(dir, name), 'utf8'), { loader: 'ts', target: 'node18' })
+    const { code } = transformSync(readFileSync(join(dir, name), 'utf8'), { loader: 'ts', target: 'node20' })
     const renamed = code.replaceAll(/(from "\.\/[a-z-]+)\.ts"/g, '$1.mjs"')
     return {
       path: `${libraryDirectory}/${name.replace(/\.ts$/, '.mjs')}`,

@@ -1,5 +1,6 @@
 import { DeployError } from '../errors.ts'
 import { manifestLimits, type Manifest } from '../formats/manifest.ts'
+import { hotDirectory } from '../formats/modules.ts'
 import { libraryDirectory } from '../formats/service-spec.ts'
 import { bytewise } from './bytewise.ts'
 
@@ -7,6 +8,8 @@ import { bytewise } from './bytewise.ts'
 const reserved = new Set(['.deployctl'])
 /** What is there of its own: the library, for a program that is adopted. */
 const libraryFile = new RegExp(`^${libraryDirectory.replaceAll('.', '[.]')}/[a-z-]+[.]mjs$`)
+/** And its modules as they are swapped in. */
+const hotFile = new RegExp(`^${hotDirectory.replaceAll('.', '[.]')}/.+[.][cm]?[jt]s$`)
 const maxLinkHops = 40
 
 /**
@@ -64,7 +67,7 @@ function checkPath(path: string) {
       throw unsafe(path, 'it must be relative, without empty, "." or ".." parts')
     if (Buffer.byteLength(segment) > manifestLimits.segmentBytes) throw unsafe(path, 'a part is too long')
   }
-  if (reserved.has(segments[0] ?? '') && !libraryFile.test(path))
+  if (reserved.has(segments[0] ?? '') && !libraryFile.test(path) && !hotFile.test(path))
     throw unsafe(path, 'that name is deployctl’s own')
 }
 

@@ -1,4 +1,5 @@
 import { Strict, Type, type Static } from '../schema.ts'
+import { ModuleGraph } from './modules.ts'
 import { Digest, FleetId, Instant, Name, Version } from './names.ts'
 import { ActivationSpec, HealthSpec, RunSpec } from './service-spec.ts'
 
@@ -53,6 +54,8 @@ export const Manifest = Strict({
   run: RunSpec,
   health: HealthSpec,
   activation: ActivationSpec,
+  /** Where the program can exchange its code while it runs. */
+  hot: Type.Optional(ModuleGraph),
   minimumAgent: Type.Integer({ minimum: 1, maximum: 1_000 }),
   provenance: Provenance,
 })

@@ -128,13 +128,16 @@ export const HealthSpec = Strict({
   deadlineSeconds: Type.Optional(
     described(Seconds, 'All probes must have passed within this time after the start (30).'),
   ),
-  minHealthySeconds: Type.Optional(described(Seconds, 'They must then stay good for this long (1).')),
+  minHealthySeconds: Type.Optional(
+    described(Seconds, 'They must then stay good for this long (1; after a hot swap 0.2).'),
+  ),
 })
 export type HealthSpec = Static<typeof HealthSpec>
 
-/** What may be asked for; `handover` means that or nothing. */
+/** What may be asked for; `hot` and `handover` mean that or nothing. */
 export const RequestedStrategy = Type.Union([
   Type.Literal('auto'),
+  Type.Literal('hot'),
   Type.Literal('handover'),
   Type.Literal('restart'),
 ])
@@ -144,7 +147,17 @@ export const ActivationSpec = Strict({
   strategy: Type.Optional(
     described(
       RequestedStrategy,
-      '`auto` takes the gentlest strategy that is safe, `handover` that one or none.',
+      '`auto` takes the gentlest strategy that is safe; `hot` and `handover` mean that one or none.',
+    ),
+  ),
+  static: Type.Optional(
+    Type.Array(
+      Type.String({ minLength: 1, maxLength: 1024, pattern: '^[^/\\u0000-\\u001f][^\\u0000-\\u001f]*$' }),
+      {
+        maxItems: 256,
+        description:
+          'Files, and directories with a / at their end, that the program reads anew whenever it needs them: when only these change, a hot swap is safe.',
+      },
     ),
   ),
   overlap: Type.Optional(
@@ -178,6 +191,8 @@ export const serviceDefaults = {
   intervalSeconds: 0.2,
   deadlineSeconds: 30,
   minHealthySeconds: 1,
+  /** The process is warm, and has loaded the code: what is sick shows at once. */
+  hotMinHealthySeconds: 0.2,
   confirmSeconds: 30,
 } as const
 

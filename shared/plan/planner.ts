@@ -1,9 +1,10 @@
-import { encodeDocument } from '../documents/document.ts'
-import type { FileEntry, Manifest } from '../formats/manifest.ts'
+import type { Manifest } from '../formats/manifest.ts'
 import type { Environment } from '../formats/order.ts'
 import type { Strategy } from '../formats/receipt.ts'
 import { type RequestedStrategy } from '../formats/service-spec.ts'
 import { orderedSockets, privateSocket, publicSockets } from '../formats/sockets.ts'
+import { changedPaths, isSame, shortList } from './changes.ts'
+import { describeSwap, planSwap, type SwapPlan } from './swap.ts'
 
 /** A release as it runs or is to run; its environment is null where only its digest is known. */
 export type Side = { manifest: Manifest; environment: Pick<Environment, 'sockets'> | null }
@@ -15,12 +16,13 @@ export type Change = {
   next: Side
   isEnvironmentChanged: boolean
   requested: RequestedStrategy
+  /** Why the process that runs cannot exchange its code; null where nobody asked it, or it can. */
+  processObstacle?: string | null
 }
 
-/** `refusal`: why what was asked for cannot be; then nothing is to be done. */
-export type Plan = { strategy: Strategy; reasons: string[]; refusal?: string }
+/** `refusal`: why what was asked for cannot be; then nothing is to be done. `swap` is there for `hot`. */
+export type Plan = { strategy: Strategy; reasons: string[]; refusal?: string; swap?: SwapPlan }
 
-const namesShown = 3
 const sideBySide = 'the old and the new release run side by side until the old one has finished'
 
 /** Chooses the gentlest strategy that is safe, and says why in words for people. */
@@ -33,16 +35,28 @@ export function planActivation(change: Change): Plan {
     ...differences(previous.manifest, next.manifest),
     ...(isEnvironmentChanged ? ['the environment changed'] : []),
   ]
+  const refuse = (why: string): Plan => ({ strategy: 'none', reasons: [...reasons, why], refusal: why })
+  const swap = swapFor(change, previous)
   if (reasons.length === 0) reasons.push('the same files and settings under another name')
+  if ('evaluate' in swap && (requested === 'auto' || requested === 'hot'))
+    return { strategy: 'hot', reasons: [...reasons, ...describeSwap(swap)], swap }
+  if ('obstacle' in swap && requested === 'hot') return refuse(swap.obstacle)
+  if ('obstacle' in swap && requested === 'auto' && next.manifest.hot)
+    reasons.push(`not hot: ${swap.obstacle}`)
   const obstacle = obstacleToHandover(previous, next)
-  if (requested === 'handover' && obstacle !== null)
-    return { strategy: 'none', reasons: [...reasons, obstacle], refusal: obstacle }
+  if (requested === 'handover' && obstacle !== null) return refuse(obstacle)
   if (obstacle === null && requested !== 'restart')
     return { strategy: 'handover', reasons: [...reasons, sideBySide, ...cautions(next.manifest)] }
   reasons.push(obstacle ?? 'restart was asked for')
   if (publicSockets(next.manifest.run.sockets).length > 0)
     reasons.push('the host keeps its sockets open meanwhile: connections wait instead of failing')
   return { strategy: 'restart', reasons }
+}
+
+function swapFor({ next, isEnvironmentChanged, processObstacle = null }: Change, previous: Side) {
+  if (!next.manifest.hot) return { obstacle: 'its program does not call createHot' }
+  if (isEnvironmentChanged) return { obstacle: 'a program sees its environment only when it starts' }
+  return processObstacle === null ? planSwap(previous.manifest, next.manifest) : { obstacle: processObstacle }
 }
 
 /** What a handover of this release cannot see. */
@@ -73,12 +87,12 @@ function obstacleToHandover(previous: Side, next: Side): string | null {
 /** Where it listens, by its own word or its environment's. */
 const socketsOf = ({ manifest, environment }: Side) => orderedSockets(manifest.run, environment?.sockets)
 
-// One side may come from its file and the other from signed bytes, with their keys in another order.
-const isSame = (a: unknown, b: unknown) => encodeDocument({ a }).equals(encodeDocument({ a: b }))
+/** What is made of the project's files, or put beside them. */
+const ownDirectory = '.deployctl/'
 
 function differences(previous: Manifest, next: Manifest): string[] {
   const parts: string[] = []
-  const changed = changedPaths(previous, next)
+  const changed = changedPaths(previous, next).filter((path) => !path.startsWith(ownDirectory))
   if (changed.length > 0)
     parts.push(
       `${changed.length === 1 ? '1 file' : `${changed.length} files`} changed: ${shortList(changed)}`,
@@ -89,24 +103,3 @@ function differences(previous: Manifest, next: Manifest): string[] {
   if (!isSame(previous.health, next.health)) parts.push('its probes changed')
   return parts
 }
-
-/** Paths added, removed or with another content or mode; the file of the version does not count. */
-export function changedPaths(
-  previous: Pick<Manifest, 'files' | 'links'>,
-  next: Pick<Manifest, 'files' | 'links'>,
-): string[] {
-  const describe = ({ files, links }: Pick<Manifest, 'files' | 'links'>) =>
-    new Map([
-      ...files.map(({ path, mode, sha256 }: FileEntry) => [path, `${mode} ${sha256}`] as const),
-      ...links.map(({ path, target }) => [path, `-> ${target}`] as const),
-    ])
-  const [before, after] = [describe(previous), describe(next)]
-  const changed = [...after].filter(([path, what]) => before.get(path) !== what).map(([path]) => path)
-  const removed = [...before.keys()].filter((path) => !after.has(path))
-  return [...changed, ...removed].filter((path) => path !== '.deployctl-version')
-}
-
-const shortList = (names: readonly string[]) =>
-  names.length <= namesShown
-    ? names.join(', ')
-    : `${names.slice(0, namesShown).join(', ')} and ${names.length - namesShown} more`

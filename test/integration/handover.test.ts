@@ -159,7 +159,7 @@ t.test('what only one can use is restarted, and the plan says why', async (t) =>
   t.match((await rig.cli('plan')).stdout, /restart, .*only one instance at a time can use data\.sqlite/s)
   t.match(await rig.cli('push', '--strategy', 'handover'), {
     code: 7,
-    stderr: /a handover was asked for, but only one .* data\.sqlite/,
+    stderr: /what was asked for cannot be: only one .* data\.sqlite/,
   })
   const pushed = await rig.cli('push')
   t.match(pushed.stdout, /committed by restart/, pushed.stderr)

@@ -39,6 +39,7 @@ export function embeddedManager(dir: string, supervise: readonly string[]): Serv
     check: (spec) => checkHere(withHostValues(dir, spec)),
     start: async (spec, isHeld = false) =>
       void (await ask({ do: 'start', spec: withHostValues(dir, spec), isHeld })),
+    retarget: async (spec) => void (await ask({ do: 'retarget', spec: withHostValues(dir, spec) })),
     letTakeTraffic: async (service, slot) => void (await ask({ do: 'let', service, slot })),
     stop: async (service, slot) => (await ask({ do: 'stop', service, slot })) as Stopped,
     privateSocket: (service, slot) => paths.private(service, slot),

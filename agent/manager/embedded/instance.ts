@@ -16,7 +16,8 @@ export type ProcessId = { pid: number; startTime: string }
 
 /** One child process in its own group, started again whenever it ends by itself. */
 export class Instance {
-  readonly spec: InstanceSpec
+  /** As it is started the next time; what runs may have begun as another release. */
+  spec: InstanceSpec
   /** Takes no traffic before it is let. */
   isHeld: boolean
   readonly #fds: readonly number[]

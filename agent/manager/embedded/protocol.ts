@@ -5,6 +5,7 @@ import { InstanceSpec, Slot } from '../manager.ts'
 /** One line of JSON each way on the supervisor's Unix socket. */
 export const SupervisorRequest = Type.Union([
   Strict({ do: Type.Literal('start'), spec: InstanceSpec, isHeld: Type.Boolean() }),
+  Strict({ do: Type.Literal('retarget'), spec: InstanceSpec }),
   Strict({ do: Type.Literal('let'), service: Name, slot: Slot }),
   Strict({ do: Type.Literal('stop'), service: Name, slot: Slot }),
   Strict({ do: Type.Literal('status'), service: Name }),

@@ -70,6 +70,8 @@ export class Supervisor {
         return this.#status(request.service)
       case 'start':
         return this.#inTurn(request.spec, () => this.#start(request.spec, request.isHeld))
+      case 'retarget':
+        return this.#inTurn(request.spec, () => this.#retarget(request.spec))
       case 'let':
         return this.#let(request.service, request.slot)
       case 'stop':
@@ -109,6 +111,13 @@ export class Supervisor {
     instance.start()
     this.#save()
     this.#letGo(spec.service)
+  }
+
+  async #retarget(spec: InstanceSpec) {
+    const instance = this.#instances.get(`${spec.service}/${spec.slot}`)
+    if (!instance) return
+    instance.spec = { ...spec, sockets: instance.spec.sockets }
+    this.#save()
   }
 
   async #stop(service: string, slot: Slot): Promise<Stopped> {

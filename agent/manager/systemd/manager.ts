@@ -68,6 +68,7 @@ export function systemdManager({ dir, settings, path }: SystemdOptions): Service
         throw new DeployError('E_CHECK_FAILED', { why: `there is no program "${program}"` })
     },
     start,
+    retarget: async (spec) => slots.put(spec, false),
     letTakeTraffic: async (service, slot) => slots.let(service, slot),
     stop,
     // As the socket unit says it.

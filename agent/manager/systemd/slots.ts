@@ -11,7 +11,8 @@ const specParser = parserOf(InstanceSpec)
 
 /**
  * What the units read: `slots/SERVICE/a/start` and `…/b/start`, and `slots/SERVICE/committed`, the slot
- * that comes up at boot. A slot is only written while nothing runs in it.
+ * that comes up at boot. A slot says what runs in it: it is written while nothing does, or when a running
+ * program has become another release.
  */
 export class Slots {
   readonly #dir: string

@@ -1,6 +1,7 @@
 import t from 'tap'
 import type { Manifest } from '../../../shared/formats/manifest.ts'
-import { changedPaths, planActivation } from '../../../shared/plan/planner.ts'
+import { changedPaths } from '../../../shared/plan/changes.ts'
+import { planActivation } from '../../../shared/plan/planner.ts'
 
 function release(files: Record<string, string>, change: Partial<Manifest> = {}): Manifest {
   return {
