@@ -153,6 +153,11 @@ export class Agent implements Operations {
     return this.#reports.service(name)
   }
 
+  async code(service: string) {
+    this.#manager.admit(service)
+    return { code: await this.#runner.code(service) }
+  }
+
   offer(service: string, pack: Parameters<Operations['offer']>[1]) {
     return this.#receive(service, null, pack)
   }

@@ -121,6 +121,18 @@ export const catalogue = {
     '{path}:{line}: {why}.',
     'Correct it: the program would not start with it. `node {path}` says the same.',
   ),
+  E_GATE_FAILED: entry(
+    exit.build,
+    'untouched',
+    'The gate "{name}" is shut: it ended with {status}.',
+    'Its last lines are above; the next save tries again. `--skip {name}` leaves it out.',
+  ),
+  E_WATCH_PROTECTED: entry(
+    exit.refused,
+    'untouched',
+    '{environment} is protected: nothing is pushed there on a save.',
+    'Watch another environment (-e), and push to this one when you mean it.',
+  ),
 
   E_SAVED_RELEASE: entry(
     exit.usage,

@@ -5,6 +5,7 @@ import { transformedPath } from '../../shared/formats/modules.ts'
 import { serviceDefaults } from '../../shared/formats/service-spec.ts'
 import type { SwapPlan } from '../../shared/plan/swap.ts'
 import type { Fault, HotStatus, SwapAnswer, SwapRequest } from '../../shared/wire/control.ts'
+import type { CodeReport } from '../../shared/wire/api.ts'
 import type { Journal } from '../journal/journal.ts'
 import type { Entry } from '../journal/rows.ts'
 import type { InstanceSpec, ServiceManager } from '../manager/manager.ts'
@@ -48,6 +49,24 @@ export class HotActivation {
     return status?.hot ?? null
   }
 
+  /** Holds what the program says that it has loaded against the release. */
+  async attest(spec: InstanceSpec): Promise<CodeReport['code']> {
+    const status = await this.status(spec)
+    if (!status) return null
+    const { release, generation, pinned } = status
+    const { modules = [] } = await this.#ask(spec, { do: 'modules' }, 'E_SERVICE_CONTROL')
+    const digestOf = this.#digestsOf(spec.release)
+    const differing = modules.filter(([path, sha256]) => digestOf(path) !== sha256).map(([path]) => path)
+    return { release, generation, modules: modules.length, differing, pinned }
+  }
+
+  /** sha256 of what the program reads of a module of that release. */
+  #digestsOf(release: string): (path: string) => string {
+    const { files } = this.#specs.manifest(release)
+    const digests = new Map(files.map(({ path, sha256 }) => [path, sha256]))
+    return (path) => digests.get(transformedPath(path)) ?? digests.get(path) ?? ''
+  }
+
   /** Why the running program cannot take in a release; null when it can. */
   async obstacle(service: string): Promise<string | null> {
     const active = this.#specs.active(service)
@@ -62,9 +81,7 @@ export class HotActivation {
   /** The new code is loaded and evaluated beside the old one, which does not notice. @throws DeployError E_SWAP_PREPARE */
   async prepare(entry: Entry, { evaluate, forget }: SwapPlan): Promise<void> {
     const next = this.#specs.next(entry)
-    const { files } = this.#specs.manifest(entry.release)
-    const digests = new Map(files.map(({ path, sha256 }) => [path, sha256]))
-    const digestOf = (path: string) => digests.get(transformedPath(path)) ?? digests.get(path) ?? ''
+    const digestOf = this.#digestsOf(entry.release)
     const modules = evaluate.map((path): [string, string] => [path, digestOf(path)])
     const { release, cwd: root } = next
     await this.#ask(next, { do: 'prepare', release, root, evaluate: modules, forget }, 'E_SWAP_PREPARE')

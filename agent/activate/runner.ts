@@ -1,7 +1,7 @@
 import { sha256Hex } from '../../shared/documents/document.ts'
 import { DeployError, asDeployError } from '../../shared/errors.ts'
 import type { Plan } from '../../shared/plan/planner.ts'
-import type { DeploymentEvent } from '../../shared/wire/api.ts'
+import type { CodeReport, DeploymentEvent } from '../../shared/wire/api.ts'
 import type { Drain } from '../../shared/formats/receipt.ts'
 import type { ProbeAnswer } from '../health/probe.ts'
 import type { Host } from '../host.ts'
@@ -287,6 +287,12 @@ export class Runner {
 
   #tell({ entry }: Running, type: string, data: Record<string, unknown>) {
     this.#news.tell(entry.opId, type, data)
+  }
+
+  /** What a service's running program says of its code; null where it is none that can exchange it. */
+  code(service: string): Promise<CodeReport['code']> {
+    const active = this.#parts.specs.active(service)
+    return active ? this.#hot.attest(active) : Promise.resolve(null)
   }
 
   /** All events after number `after`, then those that come, to the receipt. */

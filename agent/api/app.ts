@@ -63,6 +63,9 @@ function addReads(app: FastifyInstance, operations: Operations) {
     { schema: { params: Strict({ release: Digest }) } },
     (request) => operations.manifest(request.params.release),
   )
+  app.get<Service>('/v1/services/:service/code', { schema: { params: inService } }, ({ params }) =>
+    operations.code(params.service),
+  )
   app.get<Service & { Querystring: { before?: string; limit?: string } }>(
     '/v1/services/:service/history',
     { schema: { params: inService, querystring: Strict({ before: digits(15), limit: digits(3) }) } },

@@ -1,6 +1,7 @@
 import type { Readable } from 'node:stream'
 import type {
   CheckUp,
+  CodeReport,
   DeploymentEvent,
   Hello,
   HistoryEntry,
@@ -32,6 +33,7 @@ export type Operations = {
   services(): Promise<ServiceState[]>
   checkUp(): Promise<CheckUp>
   service(name: string): Promise<ServiceState>
+  code(service: string): Promise<CodeReport>
   /** Takes a pack whose first frame is a signed manifest; gives what is still missing. */
   offer(service: string, pack: Readable): Promise<UploadAnswer>
   /** Takes more blobs of a release offered before. */

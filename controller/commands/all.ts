@@ -14,6 +14,7 @@ import { serviceCommand } from './service.ts'
 import { statusCommand } from './status.ts'
 import { trustCommand } from './trust.ts'
 import { verifyCommand } from './verify.ts'
+import { watchCommand } from './watch.ts'
 
 /** In the order in which one meets them; help shows them so. */
 export const commands: readonly Command[] = [
@@ -22,6 +23,7 @@ export const commands: readonly Command[] = [
   serviceCommand,
   planCommand,
   pushCommand,
+  watchCommand,
   statusCommand,
   historyCommand,
   rollbackCommand,

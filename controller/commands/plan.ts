@@ -9,7 +9,7 @@ import { readState } from '../push/session.ts'
 import { fetchBase, findBase, uploadSize } from '../push/upload.ts'
 import { demandsOf } from '../../shared/trust/scope.decide.ts'
 import { describeProvenance } from './approve.ts'
-import { describeRelease, releaseFor, statementFlag } from './push.ts'
+import { describeRelease, noteNotHot, releaseFor, statementFlag } from './push.ts'
 
 export const planCommand: Command = {
   name: 'plan',
@@ -31,6 +31,7 @@ export const planCommand: Command = {
     const release = await releaseFor(parsed, context, workspace)
     const { service } = release.manifest
     out.line(`${describeRelease(release)}  → ${target.environment.name}`)
+    noteNotHot(release, out)
     for (const line of describeProvenance(release.manifest.provenance)) out.line(`  ${line}`)
     const environment = sha256Hex(encodeDocument(target.environment))
     const bases = new Bases(cacheDir, service)

@@ -69,6 +69,11 @@ export function describeRelease({ manifest, digest }: Release): string {
   return `${manifest.service} ${manifest.version}${dirty}  ${short(digest)}  ${manifest.files.length} files, ${bytes(size)}`
 }
 
+/** A program that was made for hot swaps, and cannot have them: it is handed over. */
+export function noteNotHot({ notHot }: Release, out: CliContext['out']): void {
+  if (notHot) out.note(`its code cannot be exchanged while it runs: ${notHot}`)
+}
+
 /** Before a protected environment is touched. @throws DeployError E_NOT_CONFIRMED */
 export async function askProtected(
   parsed: Parsed,
@@ -99,7 +104,11 @@ export const pushCommand: Command = {
     { flag: '--approved <file>', summary: 'push what others agreed to in that file' },
     { flag: '--hours <count>', summary: 'with --request: for how long the agreement is good', default: '24' },
     { flag: '-m, --reason <text>', summary: 'why, for the history' },
-    { flag: '--strategy <name>', summary: 'auto, handover (or nothing), or restart', default: 'auto' },
+    {
+      flag: '--strategy <name>',
+      summary: 'auto, hot or handover (that or nothing), or restart',
+      default: 'auto',
+    },
     { flag: '--stage', summary: 'upload only; nothing is switched' },
     { flag: '-y, --yes', summary: 'do not ask before pushing to a protected environment' },
     keyFlag,
@@ -115,7 +124,7 @@ export const pushCommand: Command = {
     const strategy = text(parsed, 'strategy')
     if (!strategyParser.check(strategy))
       throw new DeployError('E_USAGE', {
-        detail: `--strategy is auto, handover or restart, not "${strategy}".`,
+        detail: `--strategy is auto, hot, handover or restart, not "${strategy}".`,
       })
     const workspace = await openWorkspace(parsed, context)
     const asking = requestFile(parsed, workspace)
@@ -136,6 +145,7 @@ export const pushCommand: Command = {
     await askProtected(parsed, workspace, `Push ${name}`, provenance.dirty)
     const approved = await readApproved(parsed, release, workspace)
     out.line(`${describeRelease(release)}  → ${target.environment.name}`)
+    noteNotHot(release, out)
     out.event({
       type: 'release',
       release: release.digest,

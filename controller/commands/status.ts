@@ -3,8 +3,9 @@ import { table } from '../cli/table.ts'
 import { environmentFlag, hostFlag, hostKeyFlag, openWorkspace } from '../cli/workspace.ts'
 import { short } from '../cli/words.ts'
 import { openAll } from '../push/deploy.ts'
-import { readState } from '../push/session.ts'
-import type { ServiceState } from '../../shared/wire/api.ts'
+import { readCode, readState } from '../push/session.ts'
+import { shortList } from '../../shared/plan/changes.ts'
+import type { CodeReport, ServiceState } from '../../shared/wire/api.ts'
 
 export const statusCommand: Command = {
   name: 'status',
@@ -22,18 +23,20 @@ export const statusCommand: Command = {
         opened.map(async (session) => ({
           host: session.target.name,
           state: await readState(session, project.config.service),
+          code: await readCode(session, project.config.service),
         })),
       )
       const rows = target.hosts.map(({ name }) => {
-        const state = states.find(({ host }) => host === name)?.state
+        const { state, code = null } = states.find(({ host }) => host === name) ?? {}
         const error = failed.find(({ host }) => host === name)?.error
         out.event({
           type: 'status',
           host: name,
           state: state ? { ...state, challenge: undefined } : null,
+          code,
           error: error?.toJSON() ?? null,
         })
-        return state ? rowOf(name, state) : [name, '?', error?.code ?? '', '', '']
+        return state ? rowOf(name, state, code) : [name, '?', error?.code ?? '', '', '']
       })
       out.line(`${project.config.service} in ${target.environment.name}`)
       out.line(table(['host', 'version', 'release', 'state', 'listens on'], rows))
@@ -46,7 +49,7 @@ export const statusCommand: Command = {
   },
 }
 
-function rowOf(host: string, state: ServiceState): string[] {
+function rowOf(host: string, state: ServiceState, code: CodeReport['code']): string[] {
   const { version, active, instances, deploying, addresses } = state
   const listens = Object.values(addresses).join(' ')
   if (deploying)
@@ -54,5 +57,22 @@ function rowOf(host: string, state: ServiceState): string[] {
   if (active === null) return [host, '-', '-', 'nothing deployed', listens]
   const [one] = instances.filter(({ release }) => release === active)
   const restarts = one && one.restarts > 0 ? `, ${one.restarts} restarts` : ''
-  return [host, version ?? '?', short(active), one ? `${one.state}${restarts}` : 'NOT RUNNING', listens]
+  return [
+    host,
+    version ?? '?',
+    short(active),
+    one ? `${one.state}${restarts}${codeText(code, active)}` : 'NOT RUNNING',
+    listens,
+  ]
+}
+
+/** Whether the program runs what was released, by its own word. */
+function codeText(code: CodeReport['code'], active: string): string {
+  if (code === null) return ''
+  const { release, differing, generation, modules, pinned } = code
+  if (release !== active || differing.length > 0)
+    return `, but RUNS OTHER CODE${differing.length > 0 ? `: ${shortList(differing)}` : ''}`
+  const swaps = generation === 0 ? '' : `, ${generation} ${generation === 1 ? 'swap' : 'swaps'}`
+  const held = pinned.length === 0 ? '' : `, holds code of ${pinned.length} former releases`
+  return `${swaps}, ${modules} modules as released${held}`
 }

@@ -98,6 +98,25 @@ export const Config = Strict(
       maxProperties: 64,
       description: 'Sets of hosts, each with its own settings.',
     }),
+    watch: Type.Optional(
+      Strict(
+        {
+          gates: Type.Optional(
+            Type.Record(
+              Name,
+              Type.Array(Type.String({ minLength: 1, maxLength: 4096 }), { minItems: 1, maxItems: 64 }),
+              {
+                maxProperties: 16,
+                description:
+                  'Commands by a name of yours that must succeed before anything is pushed: `tests: [npm, test]`.',
+              },
+            ),
+          ),
+          ignore: Patterns('Saving what fits one of these patterns does nothing (.gitignore syntax).'),
+        },
+        { description: 'What `deployctl watch` does on a save.' },
+      ),
+    ),
     rollout: Type.Optional(
       described(Rollout, 'How many hosts at once, and what becomes of those that are away.'),
     ),

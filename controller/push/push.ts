@@ -20,6 +20,8 @@ export type PushOptions = DeployOptions & {
   stageOnly: boolean
   /** The connections, when they were begun while the release was being made. */
   opening?: Promise<OpenedHosts> | undefined
+  /** Whoever opened them needs them again. */
+  keepsConnections?: boolean
 }
 
 export type PushOutcome = { reports: HostReport[]; error: DeployError | null }
@@ -51,7 +53,7 @@ export async function push(options: PushOptions): Promise<PushOutcome> {
     const [outcome] = await Promise.all([order(uploaded.ready, reports, report, options), remember(options)])
     return outcome
   } finally {
-    for (const { client } of opened) client.close()
+    if (options.keepsConnections !== true) for (const { client } of opened) client.close()
   }
 }
 

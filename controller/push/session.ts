@@ -2,7 +2,7 @@ import { DeployError } from '../../shared/errors.ts'
 import type { Root } from '../../shared/formats/root.ts'
 import { fingerprintOf, publicKeyBlob } from '../../shared/sshsig/public-key.ts'
 import { parserOf, Type } from '../../shared/schema.ts'
-import { Hello, RootsAnswer, ServiceState, apiVersion } from '../../shared/wire/api.ts'
+import { CodeReport, Hello, RootsAnswer, ServiceState, apiVersion } from '../../shared/wire/api.ts'
 import type { HostTarget } from '../config/target.ts'
 import type { History } from '../history/history.ts'
 import type { Fleet } from '../identity/fleet.ts'
@@ -13,6 +13,7 @@ const helloParser = parserOf(Hello)
 /** What every version says, whatever else it says. */
 const versionParser = parserOf(Type.Object({ api: Type.Integer(), agent: Type.String({ maxLength: 64 }) }))
 const stateParser = parserOf(ServiceState)
+const codeParser = parserOf(CodeReport)
 const confirmedParser = parserOf(Type.Object({ confirmed: Type.Literal(true) }))
 const rootsParser = parserOf(RootsAnswer)
 const followedParser = parserOf(Type.Pick(Hello, ['root']))
@@ -108,6 +109,11 @@ const now = () => new Date().toISOString()
 /** @param service a valid name, which needs no escaping in a path */
 export function readState({ client }: Session, service: string): Promise<ServiceState> {
   return client.get(`/v1/services/${service}`, stateParser)
+}
+
+/** What its running program says of its code. @param service a valid name */
+export async function readCode({ client }: Session, service: string): Promise<CodeReport['code']> {
+  return (await client.get(`/v1/services/${service}/code`, codeParser)).code
 }
 
 /** Over a new connection: that the old one still works proves nothing about the next. */

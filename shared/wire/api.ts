@@ -1,4 +1,5 @@
 import { Strict, Type, type Static } from '../schema.ts'
+import { HotStatus } from './control.ts'
 import { approvalLimits } from '../formats/approval.ts'
 import { Environment } from '../formats/order.ts'
 import { rootLimits } from '../formats/root.ts'
@@ -6,7 +7,7 @@ import { Login } from '../formats/receipt.ts'
 import { Challenge, Digest, FleetId, Name, OpId, PublicKey, Signatures } from '../formats/names.ts'
 
 /** Version of the routes below; both sides refuse another one by name (E_API_VERSION). */
-export const apiVersion = 3
+export const apiVersion = 4
 
 export const packType = 'application/vnd.deployctl.pack'
 export const eventsType = 'application/x-ndjson'
@@ -48,6 +49,25 @@ export const ServiceState = Strict({
   challenge: Challenge,
 })
 export type ServiceState = Static<typeof ServiceState>
+
+/** GET /v1/services/:service/code: what the running program says of its code, held against the release. */
+export const CodeReport = Strict({
+  /** Null where the program is none that can exchange its code. */
+  code: Type.Union([
+    Strict({
+      release: Type.String({ maxLength: 128 }),
+      /** How many swaps it has had since it was started. */
+      generation: Type.Integer({ minimum: 0 }),
+      modules: Type.Integer({ minimum: 0 }),
+      /** Modules whose code is not the committed release's. */
+      differing: Type.Array(Type.String({ maxLength: 4096 }), { maxItems: 20_000 }),
+      /** Former releases whose code something still holds. */
+      pinned: HotStatus.properties.pinned,
+    }),
+    Type.Null(),
+  ]),
+})
+export type CodeReport = Static<typeof CodeReport>
 
 /** Answer to POST /v1/services/:service/releases and …/blobs: what still has to be sent. */
 export const UploadAnswer = Strict({

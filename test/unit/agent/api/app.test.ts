@@ -38,6 +38,7 @@ function recorded(overrides: Partial<Operations> = {}) {
       now: '',
     }),
     services: async () => [state],
+    code: async () => ({ code: null }),
     service: async () => state,
     async offer(service, pack) {
       calls.push(['offer', service, await text(pack)])
