@@ -29,5 +29,8 @@ export function startPm2(server: string, port: number, home: string) {
   const { version } = JSON.parse(readFileSync(join(dir, 'node_modules/pm2/package.json'), 'utf8')) as {
     version: string
   }
-  return { version, reload: () => void pm2('reload', 'bench'), end: () => void pm2('kill') }
+  /** For a shell. */
+  const command = (...args: string[]) =>
+    ['env', `PM2_HOME=${home}`, process.execPath, program, ...args].join(' ')
+  return { version, command, reload: () => void pm2('reload', 'bench'), end: () => void pm2('kill') }
 }
