@@ -51,7 +51,7 @@ async function until(url: string, release: string, limitMs = 30_000): Promise<nu
   const began = performance.now()
   while (performance.now() - began < limitMs) {
     if ((await ask(url)) === release) return performance.now() - began
-    await delay(1)
+    await delay(3)
   }
   throw new Error(`${release} did not come up`)
 }

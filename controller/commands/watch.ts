@@ -49,6 +49,7 @@ export const watchCommand: Command = {
     const over = new AbortController()
     process.once('SIGINT', () => over.abort()).once('SIGTERM', () => over.abort())
     const scanner = new Scanner(cacheDir)
+    const hotFiles = new HotFilesMaker(cacheDir)
     try {
       await changes.ready()
       const hosts = target.hosts.map(({ name }) => name)
@@ -73,13 +74,13 @@ export const watchCommand: Command = {
           signer,
           cacheDir,
           scanner,
-          hotFiles: new HotFilesMaker(cacheDir),
+          hotFiles,
           builder: `deployctl/${version}`,
           onOutput: () => {},
         },
       })
     } finally {
-      await scanner.close()
+      await Promise.all([scanner.close(), hotFiles.save()])
     }
   },
 }

@@ -9,7 +9,7 @@ import type { FileEntry, Manifest, Provenance } from '../../shared/formats/manif
 import { namespaces } from '../../shared/formats/namespaces.ts'
 import type { Signer } from '../../shared/sshsig/signer.ts'
 import type { Project } from '../config/load.ts'
-import { HotFilesMaker } from './hot-files.ts'
+import { HotFilesMaker, type HotFile } from './hot-files.ts'
 import { libraryFiles } from './library.ts'
 import { Scanner, type Scanned } from './scan.ts'
 import { gitFacts, packageVersion, versionOf, type GitFacts } from './version.ts'
@@ -86,25 +86,26 @@ async function assemble(
   facts: GitFacts,
   { fleet, signer, builder, version: given, statement, cacheDir, hotFiles }: BuildOptions,
 ): Promise<Release> {
-  const library = config.run.adopt === true ? await libraryFiles() : []
+  const library = config.run.adopt === true ? (await libraryFiles()).map(ownFile) : []
   const maker = hotFiles ?? new HotFilesMaker(cacheDir)
   const hot = await maker.make({ service: config.service, argv: config.run.argv, root, files })
+  // Nobody waits for it: what is not kept is only made again.
+  if (!hotFiles) void maker.save().catch(() => {})
   const own = [...library, ...hot.files]
   const entries = [
     ...files.map(({ path, mode, size, sha256 }) => ({ mode, path, sha256, size })),
-    ...own.map(({ path, bytes }) => ownEntry(path, bytes)),
+    ...own.map(entryOf),
   ]
   const content = contentDigest(entries, { links, emptyDirs })
   const version = given ?? versionOf(facts, content, await packageVersion(dir))
-  const versionBytes = Buffer.from(`${version}\n`)
-  const versionEntry = ownEntry(versionFile, versionBytes)
+  const versioned = ownFile({ path: versionFile, bytes: Buffer.from(`${version}\n`) })
   const manifest: Manifest = {
     spec: 'deployctl/release/v1',
     fleet,
     service: config.service,
     version,
     created: facts?.committedAt ?? noTime,
-    files: sortBytewise([...entries, versionEntry], ({ path }) => path),
+    files: sortBytewise([...entries, entryOf(versioned)], ({ path }) => path),
     links,
     emptyDirs,
     run: config.run,
@@ -125,18 +126,23 @@ async function assemble(
   const contents = new Map<string, Content>(
     files.map(({ path, sha256, size }) => [sha256, { file: `${root}/${path}`, size }]),
   )
-  for (const bytes of [versionBytes, ...own.map((file) => file.bytes)])
-    contents.set(sha256Hex(bytes), { bytes, size: bytes.length })
+  for (const { sha256, bytes } of [versioned, ...own]) contents.set(sha256, { bytes, size: bytes.length })
   const signatures = [await signer.sign(namespaces.release, bytes)]
   return { manifest, bytes, digest: sha256Hex(bytes), signatures, contents, notHot: hot.problem }
 }
 
 /** A file that is not the project's. */
-const ownEntry = (path: string, bytes: Buffer): FileEntry => ({
+const ownFile = ({ path, bytes }: { path: string; bytes: Buffer }): HotFile => ({
+  path,
+  bytes,
+  sha256: sha256Hex(bytes),
+})
+
+const entryOf = ({ path, bytes, sha256 }: HotFile): FileEntry => ({
   path,
   mode: '0644',
   size: bytes.length,
-  sha256: sha256Hex(bytes),
+  sha256,
 })
 
 /** What a version is made of where there is no git. */

@@ -8,9 +8,13 @@ import { sha256Hex } from '../../shared/documents/document.ts'
 import type { Facts } from '../../shared/hot/facts.ts'
 import type { Known } from '../../shared/hot/graph.ts'
 
+/** The newest; former texts of a module come again only by chance. */
+const maxSaved = 20_000
+
+export type HotFile = { path: string; bytes: Buffer; sha256: string }
 export type HotFiles = {
   graph: ModuleGraph | null
-  files: { path: string; bytes: Buffer }[]
+  files: HotFile[]
   /** Why a program that calls `createHot` cannot have its code exchanged all the same. */
   problem: string | null
 }
@@ -21,13 +25,14 @@ type Program = {
   root: string
   files: readonly Pick<FileEntry, 'path' | 'sha256'>[]
 }
+type Memory = Known & { texts: Map<string, HotFile & { text: string }>; isSaved: boolean }
 
 const none: HotFiles = { graph: null, files: [], problem: null }
 
-/** Makes the parts of a release that a running program can take in. */
+/** Makes the parts of a release that a running program can take in; again and again, each time what is new. */
 export class HotFilesMaker {
   readonly #cacheDir: string
-  readonly #known = new Map<string, { facts: Known; saved: number }>()
+  readonly #memories = new Map<string, Memory>()
 
   constructor(cacheDir: string) {
     this.#cacheDir = cacheDir
@@ -44,16 +49,14 @@ export class HotFilesMaker {
     }
     const { hotModulesOf } = await import('../../shared/hot/graph.ts')
     const { SourceProblem } = await import('../../shared/hot/source-problem.ts')
-    const known = this.#known.get(service) ?? (await this.#open(service))
-    this.#known.set(service, known)
+    const memory = this.#memories.get(service) ?? (await this.#open(service))
+    this.#memories.set(service, memory)
+    const before = memory.facts.size
     try {
-      const made = hotModulesOf(argv, tree, known.facts)
+      const made = hotModulesOf(argv, tree, memory)
       if (made === null) return none
-      await this.#save(service, known)
-      const transformed = [...made.files].map(([path, code]) => ({
-        path: transformedPath(path),
-        bytes: Buffer.from(code),
-      }))
+      if (memory.facts.size !== before) memory.isSaved = false
+      const transformed = [...made.files].map(([path, text]) => fileOf(memory, transformedPath(path), text))
       return { graph: made.graph, files: transformed, problem: null }
     } catch (error) {
       if (!(error instanceof SourceProblem)) throw error
@@ -68,23 +71,36 @@ export class HotFilesMaker {
   }
 
   /** What was transformed before; a missing or damaged cache only costs time. */
-  async #open(service: string) {
+  async #open(service: string): Promise<Memory> {
+    const empty = { cold: new Map(), texts: new Map(), isSaved: true }
     try {
       const saved: unknown = JSON.parse(await readFile(this.#file(service), 'utf8'))
       // Written by ourselves, in the user's own directory.
-      const facts = new Map(saved as [string, Facts][])
-      return { facts, saved: facts.size }
+      return { ...empty, facts: new Map(saved as [string, Facts][]) }
     } catch {
-      return { facts: new Map<string, Facts>(), saved: 0 }
+      return { ...empty, facts: new Map() }
     }
   }
 
-  async #save(service: string, known: { facts: Known; saved: number }) {
-    if (known.facts.size === known.saved) return
-    known.saved = known.facts.size
-    const file = this.#file(service)
-    await mkdir(dirname(file), { recursive: true })
-    await writeFile(`${file}.new`, JSON.stringify([...known.facts]))
-    await rename(`${file}.new`, file)
+  /** For the next time that a process begins. */
+  async save(): Promise<void> {
+    for (const [service, memory] of this.#memories) {
+      if (memory.isSaved) continue
+      memory.isSaved = true
+      const file = this.#file(service)
+      await mkdir(dirname(file), { recursive: true })
+      await writeFile(`${file}.new`, JSON.stringify([...memory.facts].slice(-maxSaved)))
+      await rename(`${file}.new`, file)
+    }
   }
+}
+
+/** What did not change need not be hashed again. */
+function fileOf({ texts }: Memory, path: string, text: string): HotFile {
+  const known = texts.get(path)
+  if (known?.text === text) return known
+  const bytes = Buffer.from(text)
+  const fresh = { path, bytes, sha256: sha256Hex(bytes), text }
+  texts.set(path, fresh)
+  return fresh
 }

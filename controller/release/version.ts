@@ -1,5 +1,6 @@
+import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { run } from '../process.ts'
 
 /** What git says of a directory; null outside of a repository or before the first commit. */
@@ -7,18 +8,26 @@ export type GitFacts = { describe: string; commit: string; committedAt: string; 
 
 export async function gitFacts(dir: string): Promise<GitFacts> {
   const git = (...args: string[]) => run(['git', '-C', dir, ...args])
-  const [log, describe, status] = await Promise.all([
-    git('log', '-1', '--format=%H %ct'),
-    git('describe', '--tags', '--always', '--abbrev=10'),
+  if (!isInRepository(dir)) return null
+  const [log, status] = await Promise.all([
+    git('log', '-1', '--format=%H %ct %(describe:tags=true,abbrev=10)'),
     git('status', '--porcelain', '--untracked-files=normal', '--', '.', ':(exclude).deployctl'),
   ])
-  const [commit = '', seconds = ''] = log.stdout.trim().split(' ')
+  const [commit = '', seconds = '', describe = ''] = log.stdout.trim().split(' ')
   if (log.status !== 0 || status.status !== 0 || !/^[0-9a-f]{40,64}$/.test(commit)) return null
   return {
-    describe: describe.stdout.trim() || commit.slice(0, 10),
+    describe: describe || commit.slice(0, 10),
     commit,
     committedAt: new Date(Number(seconds) * 1000).toISOString(),
     dirty: status.stdout.trim() !== '',
+  }
+}
+
+/** A program less to start where there is nothing to ask it. */
+function isInRepository(dir: string): boolean {
+  for (let at = dir; ; at = dirname(at)) {
+    if (existsSync(join(at, '.git'))) return true
+    if (dirname(at) === at) return false
   }
 }
 

@@ -4,7 +4,7 @@ import ignore from 'ignore'
 import { alwaysExcluded } from '../release/list-files.ts'
 
 /** A save is often several writes; what comes within this time is one. */
-const quietMs = 15
+const quietMs = 10
 
 /** Files that were saved, and when the first of them was: milliseconds of the monotonic clock. */
 export type Saved = { paths: string[]; atMs: number }

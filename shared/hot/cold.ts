@@ -14,6 +14,8 @@ export type Cold = {
   boundaries: string[] | null
 }
 
+/** What is known of files that were read before, by their place and content. */
+export type KnownCold = Map<string, Found>
 type Found = {
   specifiers: { from: string; line: number; how: 'import' | 'require' }[]
   boundaries: string[] | null
@@ -26,7 +28,12 @@ const isProgram = /\.[cm]?[jt]s$/
  * @param argv the service's command line
  * @throws SourceProblem for a call of `createHot` that cannot be understood without running it
  */
-export function followEntry(argv: readonly string[], tree: SourceTree, resolver: Resolver): Cold {
+export function followEntry(
+  argv: readonly string[],
+  tree: SourceTree,
+  resolver: Resolver,
+  known: KnownCold,
+): Cold {
   const roots = argv.slice(1).map((word) => posix.normalize(word.replace(/^--[a-z-]+=/, '')))
   const waiting = roots.filter((path) => isProgram.test(path) && tree.has(path))
   const entryDir = posix.dirname(waiting.at(0) ?? '.')
@@ -36,7 +43,7 @@ export function followEntry(argv: readonly string[], tree: SourceTree, resolver:
     if (cold.paths.has(path) || path.includes('node_modules/')) continue
     cold.paths.add(path)
     if (!isProgram.test(path)) continue
-    const { specifiers, boundaries } = read(path, tree, resolver, entryDir)
+    const { specifiers, boundaries } = read(path, { tree, resolver, entryDir, known })
     if (boundaries) cold.boundaries = [...(cold.boundaries ?? []), ...boundaries]
     for (const specifier of specifiers) {
       const to = targetOf(specifier, path, resolver)
@@ -62,7 +69,17 @@ function targetOf({ from, line, how }: Found['specifiers'][number], path: string
   }
 }
 
-function read(path: string, tree: SourceTree, resolver: Resolver, entryDir: string): Found {
+type Reading = { tree: SourceTree; resolver: Resolver; entryDir: string; known: KnownCold }
+
+function read(path: string, reading: Reading): Found {
+  const { tree, resolver, entryDir, known } = reading
+  const key = [resolver.kindOf(path), entryDir, path, tree.digest(path)].join('\n')
+  const found = known.get(key) ?? readAnew(path, reading)
+  known.set(key, found)
+  return found
+}
+
+function readAnew(path: string, { tree, resolver, entryDir }: Reading): Found {
   const found: Found = { specifiers: [], boundaries: null }
   const syntax = parsed(path, tree.read(path), resolver.kindOf(path))
   if (syntax === null) return found

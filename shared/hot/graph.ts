@@ -1,14 +1,14 @@
 import { encodeDocument, sha256Hex } from '../documents/document.ts'
 import { bytewise } from '../documents/bytewise.ts'
 import { transformVersion, type Boundary, type ModuleEntry, type ModuleGraph } from '../formats/modules.ts'
-import { followEntry } from './cold.ts'
+import { followEntry, type KnownCold } from './cold.ts'
 import { derive } from './derive.ts'
 import type { Facts } from './facts.ts'
 import { Resolver, type Asking, type SourceTree } from './resolve.ts'
 import { SourceProblem } from './source-problem.ts'
 
-/** What is known of texts that were read before, by their kind and sha256. */
-export type Known = Map<string, Facts>
+/** What is known of texts that were read before: of modules by their kind and sha256. */
+export type Known = { facts: Map<string, Facts>; cold: KnownCold }
 
 /** `files`: the transformed modules, by the path of their source. */
 export type HotModules = { graph: ModuleGraph; files: Map<string, string> }
@@ -29,9 +29,9 @@ export type ModuleHeader = Pick<Facts, 'kind' | 'isAsync' | 'reexports' | 'stars
  */
 export function hotModulesOf(argv: readonly string[], tree: SourceTree, known: Known): HotModules | null {
   const resolver = new Resolver(tree)
-  const cold = followEntry(argv, tree, resolver)
+  const cold = followEntry(argv, tree, resolver, known.cold)
   if (cold.boundaries === null || cold.boundaries.length === 0) return null
-  const builder = new GraphBuilder(tree, cold.paths, { resolver, known })
+  const builder = new GraphBuilder(tree, cold.paths, { resolver, known: known.facts })
   const found = modulesFrom(cold.boundaries, builder)
   const modules = [...found.values()].sort((a, b) => bytewise(a.entry.path, b.entry.path))
   checkRequired(modules, found)
@@ -78,13 +78,16 @@ export class GraphBuilder {
   readonly #tree: SourceTree
   readonly #resolver: Resolver
   readonly #cold: ReadonlySet<string>
-  readonly #known: Known
+  readonly #known: Map<string, Facts>
 
   /** @param cold what the program's entry loads by itself */
   constructor(
     tree: SourceTree,
     cold: Iterable<string>,
-    { resolver = new Resolver(tree), known = new Map() }: { resolver?: Resolver; known?: Known } = {},
+    {
+      resolver = new Resolver(tree),
+      known = new Map(),
+    }: { resolver?: Resolver; known?: Map<string, Facts> } = {},
   ) {
     this.#tree = tree
     this.#resolver = resolver

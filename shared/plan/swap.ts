@@ -42,10 +42,14 @@ export function planSwap(previous: Manifest, next: Manifest): SwapPlan | Obstacl
     if ('dirty' in effect) seeds.add(effect.dirty)
     if ('located' in effect) for (const one of after.modules) if (one.locatesItself) seeds.add(one.path)
   }
-  const known = new Map(before.modules.map((one) => [one.path, one]))
-  for (const one of after.modules) if (!isSame(known.get(one.path) ?? null, one)) seeds.add(one.path)
+  const known = new Map(before.modules.map((one) => [one.path, wordsOf(one)]))
+  for (const one of after.modules) if (known.get(one.path) !== wordsOf(one)) seeds.add(one.path)
   return swapOf(before, after, withImporters(after.modules, seeds))
 }
+
+/** The same words, the same place in the graph. */
+const wordsOf = ({ kind, imports, lazy, locatesItself }: ModuleEntry) =>
+  [kind, locatesItself, imports.join('\n'), lazy.join('\n')].join('\n\n')
 
 function swapOf(before: ModuleGraph, after: ModuleGraph, dirty: ReadonlySet<string>): SwapPlan {
   const order = evaluationOrder(after)
@@ -105,7 +109,7 @@ export function evaluationOrder({
 
 function effectOf(path: string, before: ModuleGraph, after: ModuleGraph, statics: readonly string[]): Effect {
   const isModule = (name: string) =>
-    after.modules.some((one) => one.path === name) || before.modules.some((one) => one.path === name)
+    [after, before].some(({ modules }) => modules.some((one) => one.path === name))
   const source = path.startsWith(`${hotDirectory}/`) ? path.slice(hotDirectory.length + 1) : path
   if (isModule(source)) return { dirty: source }
   if ([before, after].some(({ cold }) => cold.includes(path)))

@@ -14,7 +14,7 @@ export const treeOf = (files: Files): SourceTree => ({
   digest: (path) => sha256Hex(files[path] ?? ''),
 })
 
-const known: Known = new Map()
+const known: Known = { facts: new Map(), cold: new Map() }
 
 export type HotRelease = { root: string; graph: ModuleGraph; digests: Map<string, string> }
 
