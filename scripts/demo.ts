@@ -2,24 +2,25 @@ import { spawn, type ChildProcess } from 'node:child_process'
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { get } from 'node:http'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { setTimeout as delay } from 'node:timers/promises'
 import { styleText } from 'node:util'
 import { endSupervisor } from '../agent/manager/embedded/client.ts'
+import { compileLibrary } from '../controller/release/library.ts'
 import { generateKey } from '../shared/sshsig/generate-key.ts'
 import { fingerprintOf, publicKeyBlob } from '../shared/sshsig/public-key.ts'
 
 /**
- * The whole of deployctl in front of your eyes: three hosts on this machine, a real service, an upgrade
- * under load, a bad release. Everything is in one temporary directory and goes with it.
+ * The whole of deployctl in front of your eyes: three hosts on this machine, a real service that keeps a
+ * count, upgrades of it under load, a bad release. Everything is in one temporary directory and goes with it.
  */
 const at = (path: string) => new URL(`../${path}`, import.meta.url).pathname
 const names = ['web1', 'web2', 'web3']
 const stays = !process.argv.includes('--exit')
 
 const dir = mkdtempSync(join(tmpdir(), 'deployctl-demo-'))
-const project = join(dir, 'guestbook')
+const project = join(dir, 'counter')
 const env = {
   PATH: process.env['PATH'],
   TERM: process.env['TERM'],
@@ -101,12 +102,24 @@ const ask = async (url: string) => (await fetch(url, { headers: { connection: 'c
 async function showServing(urls: ReadonlyMap<string, string>) {
   for (const [name, url] of urls) {
     const page = await ask(`${url}/`)
-    const greeting = /<\/h1>\n<p>(.*)<\/p>/.exec(page)?.[1] ?? '?'
-    const release = /release ([^<]*)/.exec(page)?.[1] ?? '?'
-    const entry = /<b>(.*)<\/b>: ([^<]*)/.exec(page)
-    say(
-      `  ${name}  ${url}  “${greeting}”  release ${release}${entry ? `, ${entry[1]} wrote “${entry[2]?.trim()}”` : ''}`,
-    )
+    const count = /id="count">(\d+)</.exec(page)?.[1] ?? '?'
+    say(`  ${name}  ${url}  counts ${count}, ${/<p>(.*)<\/p>/.exec(page)?.[1] ?? '?'}`)
+  }
+}
+
+/** A browser's side of the page: what it heard, and whether it was ever cut off. */
+function openBrowser(url: string) {
+  const socket = new WebSocket(url.replace('http', 'ws'))
+  const heard: number[] = []
+  let closed = false
+  socket.addEventListener('message', ({ data }) =>
+    heard.push((JSON.parse(String(data)) as { count: number }).count),
+  )
+  socket.addEventListener('close', () => (closed = true))
+  return {
+    describe: () =>
+      `  a browser that was open all the time: ${closed ? 'was sent to the new process' : 'never cut off'}, heard ${heard.length} counts, ${heard.slice(0, 2).join(', ')} … ${heard.slice(-3).join(', ')}`,
+    close: () => socket.close(),
   }
 }
 
@@ -122,7 +135,7 @@ function load(url: string) {
         counts.slowestMs = Math.max(counts.slowestMs, performance.now() - began)
         resolve()
       }
-      get(`${url}/healthz`, { agent: false }, (response) =>
+      get(`${url}/count`, { agent: false }, (response) =>
         response.resume().once('close', () => done(response.statusCode === 200)),
       ).once('error', () => done(false))
     })
@@ -149,9 +162,15 @@ function edit(file: string, from: string, to: string) {
 }
 
 async function demo() {
-  cpSync(at('examples/guestbook'), project, { recursive: true })
-  // Its one dependency comes from our own packages, so that nothing is downloaded again.
-  cpSync(at('node_modules/pretty-ms'), join(project, 'node_modules/pretty-ms'), { recursive: true })
+  cpSync(at('examples/hot-counter'), project, { recursive: true })
+  // Its dependencies come from our own, so that nothing is downloaded again.
+  for (const name of ['pretty-ms', 'ws'])
+    cpSync(at(`node_modules/${name}`), join(project, 'node_modules', name), { recursive: true })
+  const library = join(project, 'node_modules/deployctl-service')
+  mkdirSync(join(library, 'dist'), { recursive: true })
+  cpSync(at('service/package.json'), join(library, 'package.json'))
+  for (const { path, bytes } of await compileLibrary(at('service')))
+    writeFileSync(join(library, 'dist', basename(path)), bytes)
   const login = generateKey('demo')
   writeFileSync(join(dir, 'login'), login.privateKey, { mode: 0o600 })
   writeFileSync(join(dir, 'login.pub'), `${login.publicKey}\n`)
@@ -166,8 +185,8 @@ async function demo() {
   writeFileSync(
     yaml,
     readFileSync(yaml, 'utf8')
-      .replace('port: 8080', 'port: 0')
-      .replace(/hosts:\n.*\n/, 'hosts: {}\n'),
+      .replace('port: 8080', 'host: 127.0.0.1, port: 0')
+      .replace(/ {2}# Copies.*\n.*\n/, ''),
   )
   await must('init')
   mkdirSync(join(dir, 'hosts'))
@@ -178,31 +197,52 @@ async function demo() {
   title('2. The first push: built, signed, sent, started, checked, confirmed')
   await must('push', '-m', 'first release')
   const urls = await addresses()
-  await fetch(`${urls.get('web1')}/entries`, {
-    method: 'POST',
-    body: JSON.stringify({ name: 'Ada', text: 'first!' }),
-  })
+  const web1 = urls.get('web1') ?? ''
+  const browser = openBrowser(web1)
+  await delay(1200)
   await showServing(urls)
 
-  title('3. A change, while requests keep coming in')
-  edit('lib/page.js', 'Welcome!', 'Welcome back!')
+  title('3. A change of logic, while requests keep coming in: into the running program')
+  edit('lib/step.js', 'step = 1', 'step = 10')
   await must('plan', '--host', 'web1')
-  const stop = load(urls.get('web1') ?? '')
-  await must('push', '-m', 'warmer greeting')
+  const stop = load(web1)
+  await must('push', '-m', 'count by ten')
+  await delay(1200)
+  await showServing(urls)
+
+  title('4. The state gets another shape, and moves')
+  edit('app.js', 'version = 1', 'version = 2')
+  edit(
+    'app.js',
+    'messages: 0, since: Date.now() })',
+    'messages: 0, since: Date.now(), best: 0 })\nexport const codeChange = (state) => ({ ...state, best: state.messages })',
+  )
+  await must('push', '-m', 'remember the best')
+  say(browser.describe())
+
+  title('5. A dependency changes: a new process takes over the sockets')
+  edit(
+    'node_modules/pretty-ms/package.json',
+    '"type": "module"',
+    '"type": "module", "x": "as if npm had brought a newer one"',
+  )
+  await must('push', '-m', 'newer pretty-ms')
   const { good, bad, slowestMs } = await stop()
   say(
-    `  requests to web1 meanwhile: ${good} answered, ${bad} failed, the slowest took ${Math.round(slowestMs)} ms`,
+    `  requests to web1 during all three: ${good} answered, ${bad} failed, the slowest took ${Math.round(slowestMs)} ms`,
   )
+  say(browser.describe())
+  browser.close()
   await showServing(urls)
 
-  title('4. A release that is not healthy')
-  edit('lib/routes.js', '200, { ok: true, version }', '500, { ok: false, reason: "no database" }')
+  title('6. A release that is not healthy')
+  edit('app.js', "response.end('well\\n')", "response.writeHead(500).end('no database\\n')")
   const code = await deployctl('push', '-m', 'broken on purpose')
   say(`  exit code ${code}; meanwhile:`)
   await showServing(urls)
   if (code !== 8) throw new Error('a broken release should have been rolled back')
 
-  title('5. What happened, and the proof')
+  title('7. What happened, and the proof')
   await must('history')
   await must('history', '--verify')
   await must('status')

@@ -5,6 +5,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url'
 
 /** What Node 24 has there; before, there was nothing. */
 const nodesOwn = 'ErrorPrepareStackTrace'
+const mapsKept = 500
 const maps = new Map<string, SourceMap | null>()
 
 /**
@@ -33,6 +34,8 @@ function describe(site: NodeJS.CallSite): string {
 function mapOf(file: string): SourceMap | null {
   const known = maps.get(file)
   if (known !== undefined) return known
+  // Files of former releases are asked for no more.
+  if (maps.size >= mapsKept) maps.clear()
   const found = findSourceMap(file) ?? readMap(file)
   maps.set(file, found)
   return found
@@ -49,7 +52,8 @@ function readMap(file: string): SourceMap | null {
     const text =
       inline === undefined ? readFileSync(mapFile, 'utf8') : Buffer.from(inline, 'base64').toString()
     const payload = JSON.parse(text) as ConstructorParameters<typeof SourceMap>[0]
-    const sources = payload.sources.map((one) => new URL(one, pathToFileURL(mapFile)).href)
+    const base = pathToFileURL(inline === undefined ? mapFile : path)
+    const sources = payload.sources.map((one) => new URL(one, base).href)
     return new SourceMap({ ...payload, sources })
   } catch {
     return null

@@ -14,6 +14,7 @@ const aloneSeconds = 5
 
 /** In words how it ended; null while it runs. */
 type Ended = () => Promise<string | null>
+type Options = { ended?: Ended; adjust?: (health: HealthSpec) => HealthSpec }
 
 /** Whether a release that was started is well, by its manager and its probes. */
 export class Health {
@@ -29,14 +30,14 @@ export class Health {
    * Returns when it has been healthy for its minimum time.
    * @param how `aside` while another release answers at the same addresses; `once` when it has just become
    *   alone, and one good round will do, soon
-   * @param options how one knows that it has ended; what applies where its own specification is silent
+   * @param options how one knows that it has ended; what becomes of its own specification
    * @throws DeployError as watchHealth
    */
   await(
     spec: InstanceSpec,
     onAnswers: (answers: readonly ProbeAnswer[]) => void,
     how: 'alone' | 'aside' | 'once',
-    { ended = () => this.howEnded(spec), defaults = {} }: { ended?: Ended; defaults?: HealthSpec } = {},
+    { ended = () => this.howEnded(spec), adjust = (own) => own }: Options = {},
   ): Promise<void> {
     const aside = how === 'aside' ? this.#aside(spec) : {}
     const context = async (): Promise<ProbeContext> => {
@@ -45,7 +46,7 @@ export class Health {
         this.#manager.runCommand(spec, argv, signal)
       return { addresses, runCommand, ...aside }
     }
-    const own = { ...defaults, ...this.#specs.manifest(spec.release).health }
+    const own = adjust(this.#specs.manifest(spec.release).health)
     const health = how === 'once' ? { ...own, minHealthySeconds: 0, deadlineSeconds: aloneSeconds } : own
     return watchHealth({ health, context, ended, onAnswers })
   }

@@ -2,7 +2,7 @@ import { basename } from 'node:path'
 import type { ErrorCode } from '../../shared/error-catalogue.ts'
 import { DeployError, asDeployError } from '../../shared/errors.ts'
 import { transformedPath } from '../../shared/formats/modules.ts'
-import { serviceDefaults } from '../../shared/formats/service-spec.ts'
+import { serviceDefaults, type HealthSpec } from '../../shared/formats/service-spec.ts'
 import type { SwapPlan } from '../../shared/plan/swap.ts'
 import type { Fault, HotStatus, SwapAnswer, SwapRequest } from '../../shared/wire/control.ts'
 import type { CodeReport } from '../../shared/wire/api.ts'
@@ -99,8 +99,7 @@ export class HotActivation {
 
   async prove(entry: Entry, { onAnswers }: Watching): Promise<void> {
     const ended = () => this.howEnded(entry)
-    const defaults = { minHealthySeconds: serviceDefaults.hotMinHealthySeconds }
-    await this.#health.await(this.#specs.next(entry), onAnswers, 'alone', { ended, defaults })
+    await this.#health.await(this.#specs.next(entry), onAnswers, 'alone', { ended, adjust: sooner })
   }
 
   /** From here on a crash comes back with the new code; and the old one is disposed of. */
@@ -130,7 +129,7 @@ export class HotActivation {
     if (answer === null) await this.#startAnew(before)
     await this.#health.await(before, watching.onAnswers, 'alone', {
       ended: () => (answer === null ? this.#health.howEnded(before) : this.#howItLeft(before)),
-      defaults: { minHealthySeconds: serviceDefaults.hotMinHealthySeconds },
+      adjust: sooner,
     })
   }
 
@@ -172,6 +171,16 @@ export class HotActivation {
     throw new DeployError(code, { where: placeOf({ module, line }), why: message })
   }
 }
+
+/** The process is warm, and clients are answered by what is tried: what is sick shows at once, and must go soon. */
+const sooner = (health: HealthSpec): HealthSpec => ({
+  minHealthySeconds: serviceDefaults.hotMinHealthySeconds,
+  ...health,
+  deadlineSeconds: Math.min(
+    health.deadlineSeconds ?? serviceDefaults.deadlineSeconds,
+    serviceDefaults.hotDeadlineSeconds,
+  ),
+})
 
 const placeOf = ({ module, line }: Pick<Fault, 'module' | 'line'>) =>
   module === null ? '' : `${module}${line === null ? '' : `:${line}`}: `

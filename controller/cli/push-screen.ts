@@ -18,6 +18,10 @@ const stateWords: Record<string, string> = {
   probation: 'healthy, confirming',
   'rolling-back': 'going back to the old release',
 }
+const hotWords: Record<string, string> = {
+  switching: 'exchanging the code in the running program',
+  draining: 'putting the old code away',
+}
 
 type Line = {
   stage: string
@@ -31,7 +35,7 @@ export function pushScreen(out: Output, hosts: readonly string[]) {
   const isLive = !out.json && process.stderr.isTTY
   const width = Math.max(4, ...hosts.map((host) => host.length))
   const lines = new Map<string, Line>()
-  const handingOver = new Set<string>()
+  const strategies = new Map<string, unknown>()
   const evidence: { host: string; data: unknown }[] = []
   const live = createLogUpdate(process.stderr)
   const redraw = () =>
@@ -57,10 +61,13 @@ export function pushScreen(out: Output, hosts: readonly string[]) {
       if (event.type === 'progress') lineOf(event.host).progress = event
       if (event.type === 'event' && event.event.type === 'state') {
         const state = String(event.event.data['state'])
-        if (stateWords[state]) say(event.host, stateWords[state])
-        if (state === 'draining' && handingOver.has(event.host)) say(event.host, drainText({}))
+        const strategy = strategies.get(event.host)
+        const words = (strategy === 'hot' && hotWords[state]) || stateWords[state]
+        if (words) say(event.host, words)
+        if (state === 'draining' && strategy === 'handover') say(event.host, drainText({}))
       }
-      if (event.type === 'event' && event.event.data['strategy'] === 'handover') handingOver.add(event.host)
+      if (event.type === 'event' && 'strategy' in event.event.data)
+        strategies.set(event.host, event.event.data['strategy'])
       if (event.type === 'event' && event.event.type === 'draining')
         say(event.host, drainText(event.event.data))
       if (event.type === 'event' && event.event.type === 'evidence')

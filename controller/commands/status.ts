@@ -66,6 +66,8 @@ function rowOf(host: string, state: ServiceState, code: CodeReport['code']): str
   ]
 }
 
+const pinnedShown = 3
+
 /** Whether the program runs what was released, by its own word. */
 function codeText(code: CodeReport['code'], active: string): string {
   if (code === null) return ''
@@ -73,6 +75,7 @@ function codeText(code: CodeReport['code'], active: string): string {
   if (release !== active || differing.length > 0)
     return `, but RUNS OTHER CODE${differing.length > 0 ? `: ${shortList(differing)}` : ''}`
   const swaps = generation === 0 ? '' : `, ${generation} ${generation === 1 ? 'swap' : 'swaps'}`
-  const held = pinned.length === 0 ? '' : `, holds code of ${pinned.length} former releases`
+  // One or two may only be waiting for the garbage collector.
+  const held = pinned.length < pinnedShown ? '' : `, holds code of ${pinned.length} former releases`
   return `${swaps}, ${modules} modules as released${held}`
 }

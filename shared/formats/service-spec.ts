@@ -126,7 +126,10 @@ export const HealthSpec = Strict({
   ),
   intervalSeconds: Type.Optional(described(Seconds, 'Time between two tries of the probes (0.2).')),
   deadlineSeconds: Type.Optional(
-    described(Seconds, 'All probes must have passed within this time after the start (30).'),
+    described(
+      Seconds,
+      'All probes must have passed within this time after the start (30; after a hot swap at most 1).',
+    ),
   ),
   minHealthySeconds: Type.Optional(
     described(Seconds, 'They must then stay good for this long (1; after a hot swap 0.2).'),
@@ -191,8 +194,8 @@ export const serviceDefaults = {
   intervalSeconds: 0.2,
   deadlineSeconds: 30,
   minHealthySeconds: 1,
-  /** The process is warm, and has loaded the code: what is sick shows at once. */
   hotMinHealthySeconds: 0.2,
+  hotDeadlineSeconds: 1,
   confirmSeconds: 30,
 } as const
 

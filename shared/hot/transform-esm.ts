@@ -57,7 +57,7 @@ export function transformEsm(syntax: Syntax): Facts {
     imported: new Map(),
     getters: new Map(),
   }
-  if (code.startsWith('#!')) t.text.overwrite(0, 2, '//')
+  if (code.startsWith('#!')) t.text.update(0, 2, '//')
   // All imports first: an export may pass on what is imported further down.
   for (const node of program.body) if (node.type === 'ImportDeclaration') takeImport(t, node)
   for (const node of program.body) takeExport(t, node)
@@ -112,7 +112,7 @@ function importOf(
 
 /** Takes a statement out, and leaves its lines. */
 function blank({ text, syntax }: Transforming, { start, end }: { start: number; end: number }) {
-  text.overwrite(start, end, `;${linesOf(syntax.code.slice(start, end))}`)
+  text.update(start, end, `;${linesOf(syntax.code.slice(start, end))}`)
 }
 const linesOf = (code: string) => code.replace(/[^\n\u2028\u2029]/g, '')
 
@@ -169,7 +169,7 @@ function takeNamed(t: Transforming, node: ExportNamedDeclaration) {
 
 /** Takes the word `export` away. */
 function unexport({ text, syntax }: Transforming, node: ModuleDeclaration, { start }: { start: number }) {
-  text.overwrite(node.start, start, linesOf(syntax.code.slice(node.start, start)) || ' ')
+  text.update(node.start, start, linesOf(syntax.code.slice(node.start, start)) || ' ')
 }
 
 function takeDefault(t: Transforming, node: ExportDefaultDeclaration) {
@@ -187,10 +187,13 @@ function takeDefault(t: Transforming, node: ExportDefaultDeclaration) {
     text.appendLeft(declaration.start + keyword.length, ` ${names.fallback}`)
     return
   }
-  // As a property it gets the name `default` where it has none.
-  const between = linesOf(syntax.code.slice(node.start, declaration.start))
-  text.overwrite(node.start, declaration.start, `const ${names.fallback}={default:${between}(`)
-  text.appendLeft(declaration.end, `)}.default;`)
+  // As a property it gets the name `default` where it has none. It may stand in parentheses of its own.
+  const { length } =
+    /^export(?:\s|\/\*[^]*?\*\/|\/\/.*)*default/.exec(syntax.code.slice(node.start))?.[0] ?? ''
+  const head = syntax.code.slice(node.start, node.start + length)
+  text.update(node.start, node.start + length, `const ${names.fallback}={default:${linesOf(head)}`)
+  const isClosed = node.end > declaration.end && syntax.code[node.end - 1] === ';'
+  text.appendLeft(isClosed ? node.end - 1 : node.end, '}.default;')
 }
 
 const isNamelessFunction = (node: ExportDefaultDeclaration['declaration']) =>
@@ -227,7 +230,7 @@ function takeExpressions(t: Transforming) {
   const refuse = (node: AnyNode, why: string) => new SourceProblem(syntax.path, lineOf(node), why)
   walk(syntax.program, (node, around) => {
     if (node.type === 'MetaProperty' && node.meta.name === 'import') {
-      text.overwrite(node.start, node.end, `${names.hot}.meta`)
+      text.update(node.start, node.end, `${names.hot}.meta`)
       const parent = around.at(-1)
       const asked =
         parent?.type === 'MemberExpression' && !parent.computed ? nameOf(parent.property as Identifier) : ''
@@ -237,7 +240,7 @@ function takeExpressions(t: Transforming) {
       const from = textOf(node.source)
       if (from === null) throw refuse(node, 'import() of a name that is only known when it runs')
       facts.lazy.push({ from, line: lineOf(node) })
-      text.overwrite(node.start, node.start + 'import'.length, `${names.hot}.import`)
+      text.update(node.start, node.start + 'import'.length, `${names.hot}.import`)
     }
     const isAwait =
       node.type === 'AwaitExpression' ||
@@ -273,15 +276,15 @@ function replace({ text }: Transforming, use: Identifier, read: string, around: 
   // It is a getter already.
   if (parent?.type === 'ExportSpecifier') return
   const isShort = around.some((one) => one.type === 'Property' && one.shorthand && one.key.start === start)
-  if (isShort) return void text.overwrite(start, end, `${name}:${read}`)
+  if (isShort) return void text.update(start, end, `${name}:${read}`)
   const isCalled =
     (parent?.type === 'CallExpression' &&
       parent.callee.type === 'Identifier' &&
       parent.callee.start === start) ||
     (parent?.type === 'TaggedTemplateExpression' && parent.tag.start === start)
   // As a function of its own, not as a method of its module.
-  if (isCalled) text.overwrite(start, end, `${beginsStatement(use, around) ? ';' : ''}(0,${read})`)
-  else text.overwrite(start, end, read)
+  if (isCalled) text.update(start, end, `${beginsStatement(use, around) ? ';' : ''}(0,${read})`)
+  else text.update(start, end, read)
 }
 
 const lists = new Set(['Program', 'BlockStatement', 'StaticBlock', 'SwitchCase'])

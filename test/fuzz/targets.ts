@@ -1,4 +1,4 @@
-import { parseStatus } from '../../agent/activate/control.ts'
+import { parseStatus, parseSwapAnswer } from '../../agent/activate/control.ts'
 import { parseLogin } from '../../agent/trust/login.ts'
 import { parseConfig } from '../../controller/config/load.ts'
 import { encodeDocument, parseDocument } from '../../shared/documents/document.ts'
@@ -9,6 +9,8 @@ import { namespaces } from '../../shared/formats/namespaces.ts'
 import { Order, orderLimits } from '../../shared/formats/order.ts'
 import { Receipt } from '../../shared/formats/receipt.ts'
 import type { Root } from '../../shared/formats/root.ts'
+import { derive } from '../../shared/hot/derive.ts'
+import { SourceProblem } from '../../shared/hot/source-problem.ts'
 import { parserOf } from '../../shared/schema.ts'
 import { armor, parseArmored } from '../../shared/sshsig/format.ts'
 import { generateKey } from '../../shared/sshsig/generate-key.ts'
@@ -220,6 +222,25 @@ const armoredBlob = (publicBlob: Buffer) => {
   return Buffer.from(text.split('\n').slice(1, -2).join(''), 'base64')
 }
 
+const fault = {
+  message: 'TypeError: x',
+  module: 'app.js',
+  line: 3,
+  stack: ['TypeError: x', '    at app.js:3:1'],
+}
+
+/** Whatever is read as a module must be JavaScript when it was transformed, with as many lines. */
+function transformed(source: string): void {
+  try {
+    const { code } = derive('x.js', source, 'esm')
+    if (code.split('\n').length !== source.split('\n').length + 1) throw new Error('its lines moved')
+    // oxlint-disable-next-line no-new-func, no-implied-eval
+    void new Function(`return ${code}`)
+  } catch (error) {
+    if (!(error instanceof SourceProblem)) throw error
+  }
+}
+
 export const targets: Record<string, Target> = {
   manifest: documentTarget(manifest, (bytes) => {
     const taken = parseDocument(manifestParser, bytes, 'release')
@@ -275,6 +296,58 @@ export const targets: Record<string, Target> = {
     ],
     words: [...json, '"ready"', '"state"', '"held"', '"cut"', '"requests"', '1e400', '-1'],
     run: (input) => void parseStatus(input.toString()),
+  },
+  swap: {
+    seeds: [
+      {
+        ok: true,
+        ms: 1.5,
+        evaluated: 3,
+        state: 'kept',
+        problems: [fault],
+        modules: [['app.js', '0'.repeat(64)]],
+      },
+      { ok: false, fault },
+    ].map((answer) => Buffer.from(JSON.stringify(answer))),
+    words: [...json, '"ok"', '"fault"', '"modules"', '"line"', 'null', 'true', '1e400', '-1'],
+    run: (input) => void parseSwapAnswer(input.toString()),
+  },
+  modules: {
+    seeds: [
+      `import a, { b as c } from './x.js'\nexport { c }\nexport default a(b)\nawait import('./y.js')\n`,
+      `export * as n from 'x'\nexport * from "y"\nexport class A { static { b\`\` } }\nexport const { d = c, ...e } = { c }\n`,
+      `#!/bin/node\nimport x from 'x' with { type: 'json' }\nexport default async function* () { yield import.meta.url }\nx\n(1)`,
+    ].map((text) => Buffer.from(text)),
+    words: [
+      'import ',
+      'export ',
+      'default ',
+      'from ',
+      'as ',
+      'await ',
+      'async ',
+      'function ',
+      'class ',
+      '=>',
+      '`',
+      '${',
+      '{',
+      '}',
+      '(',
+      ')',
+      '*',
+      '//',
+      '/*',
+      '*/',
+      '\n',
+      ';',
+      'import.meta',
+      'x',
+      '...',
+      '?.',
+      'static ',
+    ],
+    run: (input) => transformed(input.toString()),
   },
   login: {
     seeds: [

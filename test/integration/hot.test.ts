@@ -1,5 +1,6 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { setTimeout as delay } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { hotRig, type HotRig } from '../rig/hot.ts'
@@ -224,3 +225,33 @@ for (const [when, ends] of moments)
       await isUntouched(t, rig, before, 'v3')
     },
   )
+
+t.test('a small Fastify app, by docs/hot.md', async (t) => {
+  const rig = await hotRig(t)
+  const docs = readFileSync(new URL('../../docs/hot.md', import.meta.url), 'utf8')
+  const [app = '', server = ''] = [...docs.matchAll(/```js\n(.*?)```/gs)].map(([, code = '']) => code)
+  const write = (name: string, text: string) => writeFileSync(join(rig.project, name), text)
+  write(
+    'main.mjs',
+    server.replace("'deployctl-service'", "'./library/index.mjs'").replaceAll('./app.js', './app.mjs'),
+  )
+  // As an installed one is: by its name, from node_modules.
+  mkdirSync(join(rig.project, 'node_modules/fastify'), { recursive: true })
+  write('node_modules/fastify/package.json', '{ "name": "fastify", "main": "index.js" }')
+  write(
+    'node_modules/fastify/index.js',
+    `module.exports = require(${JSON.stringify(fileURLToPath(import.meta.resolve('fastify')))})`,
+  )
+  write('app.mjs', app)
+  t.match((await rig.cli('push')).stdout, /committed by handover/)
+  const ask = async () => (await (await fetch(await rig.url())).json()) as { hello: string; visits: number }
+  const before = await ask()
+  t.equal(before.hello, 'world')
+  await using load = startLoad({ url: await rig.url(), kept: 4 })
+  write('app.mjs', app.replace("'world'", "'again'"))
+  t.match((await rig.cli('push')).stdout, /committed by hot/)
+  const after = await ask()
+  t.equal(after.hello, 'again')
+  t.ok(after.visits > before.visits, `${before.visits} visits, then ${after.visits}`)
+  t.equal((await load.stop()).failed, 0)
+})

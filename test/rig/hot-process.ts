@@ -16,7 +16,7 @@ const hot = await createHot({ boundaries: [${boundaries.map((one) => `'${one}'`)
 process.on('message', async ({ number, request, boundary, call, args }) => {
   const answer = request
     ? request.do === 'status' ? own().swap.status() : await own().swap.answer(request)
-    : await Promise.resolve(hot.handle(boundary).call((module, state, context) => module[call](state, ...args, context))).catch((error) => ({ error: error.message }))
+    : await Promise.resolve().then(() => hot.handle(boundary).call((module, state, context) => module[call](state, ...args, context))).catch((error) => ({ error: error.message, stack: error.stack }))
   process.send({ number, answer: answer ?? null })
 })
 process.send({ ready: true })
@@ -31,6 +31,8 @@ export class HotProcess {
   readonly #dir: string
   readonly #waiting = new Map<number, (answer: Answer) => void>()
   #current: HotRelease
+  /** Where it listens, if it said so. */
+  port = 0
   #number = 0
 
   static async start(t: { teardown: (end: () => unknown) => unknown }, files: Files, flags: string[] = []) {
@@ -44,7 +46,8 @@ export class HotProcess {
       await ended
     })
     const [message] = (await Promise.race([once(one.child, 'message'), once(one.child, 'exit')])) as [unknown]
-    if (typeof message !== 'object') throw new Error(one.output.join(''))
+    if (typeof message === 'object') one.port = (message as { port?: number }).port ?? 0
+    else throw new Error(one.output.join(''))
     return one
   }
 

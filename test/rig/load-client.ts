@@ -17,6 +17,8 @@ export type Mix = {
   eventStreams: number
   /** Between two requests of a loop, in milliseconds. */
   pauseMs: number
+  /** Where the first two ask; / when left out. */
+  path?: string
   /** One connection may tell of several releases. */
   keepsStreams?: boolean
 }
@@ -142,8 +144,8 @@ const [, , given = '{}'] = process.argv
 const mix = JSON.parse(given) as Mix
 const many = (n: number, begin: () => Promise<void>) => Array.from({ length: n }, begin)
 await Promise.all([
-  ...many(mix.kept, () => loop('/', true, mix)),
-  ...many(mix.fresh, () => loop('/', false, mix)),
+  ...many(mix.kept, () => loop(mix.path ?? '/', true, mix)),
+  ...many(mix.fresh, () => loop(mix.path ?? '/', false, mix)),
   ...many(mix.large, () => loop('/large', true, mix)),
   ...many(mix.slow, () => loop('/slow', true, mix)),
   ...many(mix.webSockets, () => webSocket(mix)),

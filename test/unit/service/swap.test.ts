@@ -1,3 +1,4 @@
+import { transformSync } from 'esbuild'
 import t from 'tap'
 import { HotProcess, mainFile } from '../../rig/hot-process.ts'
 import type { Files } from '../../rig/hot-release.ts'
@@ -257,3 +258,37 @@ for (const [what, dispose] of bad)
     t.equal(swapped['problems'].length, 1)
     t.equal(await service.call('add'), 2)
   })
+
+t.test('TypeScript, as Node strips it: lines are those of the source', async (t) => {
+  const typed = (n: number): Files => ({
+    'package.json': '{"type":"module"}',
+    'main.js': mainFile(['./app.ts']),
+    'app.ts': `import { price, type Price } from './price.ts'
+type State = { count: number }
+export const version: number = 1
+export const init = (): State => ({ count: 0 })
+export const total = (state: State, n: number): Price => (price * n) as Price
+export const fail = (): never => {
+  throw new Error('here')
+}`,
+    'price.ts': `export type Price = number
+export const price: Price = ${n}`,
+  })
+  const service = await HotProcess.start(t, typed(2))
+  t.equal(await service.call('total', [3], './app.ts'), 6)
+  t.match(await service.swap('r1', typed(5)), { ok: true })
+  t.equal(await service.call('total', [3], './app.ts'), 15)
+  t.match((await service.call('fail', [], './app.ts'))['stack'], /r1\/app\.ts:7:9/)
+})
+
+t.test('compiled code: with source maps, stack traces name the sources', async (t) => {
+  const compiled = (n: number): Files => {
+    const source = `interface Wide {\n  many: number\n}\n\nexport function fail(): Wide {\n  throw new Error('n${n}')\n}\n`
+    const { code } = transformSync(source, { loader: 'ts', sourcemap: 'inline', sourcefile: 'src/app.ts' })
+    return project({ 'app.js': code })
+  }
+  const service = await HotProcess.start(t, compiled(1), ['--enable-source-maps'])
+  t.match((await service.call('fail'))['stack'], /src\/app\.ts:6:/)
+  t.match(await service.swap('r1', compiled(2)), { ok: true })
+  t.match((await service.call('fail'))['stack'], /r1\/src\/app\.ts:6:/)
+})
