@@ -9,7 +9,8 @@ import { Pins } from './pins.ts'
 import { own } from './process.ts'
 import { Resources } from './resources.ts'
 import { followSourceMaps } from './source-maps.ts'
-import { Swap, versionOf } from './swap.ts'
+import { versionOf } from './migrate.ts'
+import { Swap } from './swap.ts'
 
 export type HotOptions = {
   /** Modules that are exchanged with all that they import, as relative paths that are written out. */

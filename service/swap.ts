@@ -1,9 +1,10 @@
 import { getHeapStatistics } from 'node:v8'
-import type { Boundary, BoundaryModule, Held } from './boundary.ts'
+import type { Boundary, Held } from './boundary.ts'
 import { faultOf, type Fault } from './fault.ts'
 import { collectGarbage } from './garbage.ts'
 import { Generation } from './generation.ts'
 import type { Guard } from './guard.ts'
+import { migrateAll, versionOf } from './migrate.ts'
 import type { NativeModules } from './native-modules.ts'
 import { Pins } from './pins.ts'
 import type { Resources } from './resources.ts'
@@ -45,6 +46,7 @@ export class Swap {
   #prepared: Prepared | null = null
   #committed: Committed | null = null
   #next = 1
+  #turn: Promise<unknown> = Promise.resolve()
   /** Which module is worked on. */
   #at: () => string | null = () => null
 
@@ -82,7 +84,14 @@ export class Swap {
     }
   }
 
-  async answer(request: SwapRequest): Promise<SwapAnswer> {
+  /** One after the other: an agent that was started again may ask while the one before still waits. */
+  answer(request: SwapRequest): Promise<SwapAnswer> {
+    const answered = this.#turn.then(() => this.#answer(request))
+    this.#turn = answered
+    return answered
+  }
+
+  async #answer(request: SwapRequest): Promise<SwapAnswer> {
     const { root } = this.#prepared?.generation ?? this.#current
     this.#at = () => null
     try {
@@ -141,26 +150,28 @@ export class Swap {
       if (!prepared.dropped.has(path) && !generation.modules.has(path)) generation.modules.set(path, module)
     const changed = this.#changed(generation)
     const migrating = changed.filter(({ boundary, module }) => versionOf(module) !== boundary.held.version)
-    const held = await this.#withGates(migrating, async () => {
-      this.#parts.resources.begin()
-      const states = await this.#parts.guard.step(generation.root, (run) =>
-        migrateAll(migrating, run, this.#onBoundary),
-      )
-      // All at once, and nothing here can fail.
-      const before = new Map(changed.map(({ boundary }) => [boundary, boundary.held]))
-      for (const { boundary, module } of changed) {
-        const state = states.has(boundary) ? states.get(boundary) : boundary.held.state
-        boundary.held = { module, state, version: versionOf(module) }
-      }
-      this.#switchTo(generation)
-      return before
-    })
-    this.#committed = {
-      before: held.before,
-      held: held.result,
-      migrated: migrating.map(({ boundary }) => boundary),
+    const { resources, guard } = this.#parts
+    const before = this.#current
+    const held = new Map(changed.map(({ boundary }) => [boundary, boundary.held]))
+    resources.begin()
+    try {
+      await this.#withGates(migrating, async () => {
+        const states = await guard.step(generation.root, (run) =>
+          migrateAll(migrating, run, this.#onBoundary),
+        )
+        // All at once, and nothing here can fail.
+        for (const { boundary, module } of changed) {
+          const state = states.has(boundary) ? states.get(boundary) : boundary.held.state
+          boundary.held = { module, state, version: versionOf(module) }
+        }
+        this.#switchTo(generation)
+      })
+    } catch (error) {
+      await resources.restore()
+      throw error
     }
-    for (const boundary of held.result.keys()) boundary.keepJobs()
+    this.#committed = { before, held, migrated: migrating.map(({ boundary }) => boundary) }
+    for (const boundary of held.keys()) boundary.keepJobs()
     return { ms: performance.now() - began }
   }
 
@@ -173,15 +184,11 @@ export class Swap {
   }
 
   /** Nobody calls these meanwhile, and those who did have ended. */
-  async #withGates<T>(migrating: readonly { boundary: Boundary }[], work: () => Promise<T>) {
-    const before = this.#current
+  async #withGates(migrating: readonly { boundary: Boundary }[], work: () => Promise<void>) {
     for (const { boundary } of migrating) boundary.close()
     try {
       for (const { boundary } of migrating) await boundary.drained(this.#parts.drainMs)
-      return { before, result: await work() }
-    } catch (error) {
-      await this.#parts.resources.restore()
-      throw error
+      await work()
     } finally {
       for (const { boundary } of migrating) boundary.open()
     }
@@ -221,6 +228,7 @@ export class Swap {
 
   /** The code before comes back, with the state as it is now where that can be. */
   async #rollBack(release: string) {
+    this.#prepared = null
     if (this.#current.release !== release) return { state: 'untouched' }
     const committed = this.#committed
     if (!committed) throw new Error('it is confirmed already')
@@ -237,14 +245,9 @@ export class Swap {
           )
         : new Map<Boundary, unknown>()
       for (const [boundary, before] of committed.held) {
-        const isMigrated = committed.migrated.includes(boundary)
         // Without a way down it is the state of the moment of the swap, which nobody has touched since.
-        const state = states.has(boundary)
-          ? states.get(boundary)
-          : isMigrated
-            ? before.state
-            : boundary.held.state
-        boundary.held = { ...before, state }
+        const kept = committed.migrated.includes(boundary) ? before.state : boundary.held.state
+        boundary.held = { ...before, state: states.has(boundary) ? states.get(boundary) : kept }
       }
       this.#switchTo(committed.before)
     })
@@ -258,51 +261,4 @@ export class Swap {
 function heap() {
   const { used_heap_size: used, heap_size_limit: limit } = getHeapStatistics()
   return { used, limit }
-}
-
-export const versionOf = ({ version }: BoundaryModule): number => version ?? 1
-
-type Migration = { boundary: Boundary; module: BoundaryModule; version?: number }
-
-/** The states of all, moved; none of them is put to use before all are there. */
-async function migrateAll(
-  migrations: readonly Migration[],
-  run: (part: () => void) => void,
-  onBoundary: (boundary: Boundary) => void,
-) {
-  const states = new Map<Boundary, unknown>()
-  for (const migration of migrations) {
-    const { boundary } = migration
-    let moved: unknown
-    onBoundary(boundary)
-    run(() => (moved = migrate(migration)))
-    states.set(boundary, await moved)
-  }
-  return states
-}
-
-/** From the version that is held to that of the module, or to `version` by the way down. */
-function migrate({ boundary, module, version }: Migration): unknown {
-  const { held, context } = boundary
-  const to = version ?? versionOf(module)
-  // The old state must stay as it is: the new code gets one of its own.
-  const state = copy(held.state)
-  if (version === undefined && to > held.version)
-    return need(module.codeChange, 'codeChange')(state, held.version, context)
-  // Down: only the newer code knows the way.
-  return need(held.module.codeChangeDown, 'codeChangeDown')(state, to, context)
-}
-
-function need<T>(change: T | undefined, name: string): T {
-  if (change) return change
-  throw new Error(`it has no ${name}`)
-}
-
-function copy(state: unknown): unknown {
-  try {
-    return structuredClone(state)
-  } catch (cause) {
-    const why = `its state cannot be copied (${(cause as Error).message}): what is no plain data belongs in context.resource()`
-    throw new Error(why, { cause })
-  }
 }

@@ -10,16 +10,15 @@ import type { Entry } from '../journal/rows.ts'
 import type { ServiceManager } from '../manager/manager.ts'
 import type { Releases } from '../store/releases.ts'
 import type { Clock } from '../clock.ts'
+import type { Watching } from './activation.ts'
 import { checkRelease } from './check.ts'
-import { Activation, type Watching } from './activation.ts'
-import { Health } from './health.ts'
-import { HotActivation } from './hot.ts'
 import { isEnding, recover, transition, type Effect, type Event, type State, type Step } from './machine.ts'
 import { News } from './news.ts'
 import { planFor } from './plan.ts'
 import { awaitConfirm } from './probation.ts'
 import { Receipts } from './receipts.ts'
 import type { Specs } from './specs.ts'
+import { Ways } from './ways.ts'
 
 export type RunnerParts = {
   host: Host
@@ -57,18 +56,13 @@ export class Runner {
   readonly #receipts: Receipts
   readonly #running = new Map<string, Running>()
   readonly #news: News
-  readonly #health: Health
-  readonly #processes: Activation
-  readonly #hot: HotActivation
+  readonly #ways: Ways
 
   constructor(parts: RunnerParts) {
     this.#parts = parts
     this.#receipts = new Receipts(parts.host, parts.journal)
     this.#news = new News(parts.journal, () => parts.clock.now())
-    const { manager, journal, specs } = parts
-    this.#health = new Health(manager, specs)
-    this.#processes = new Activation(manager, journal, specs, this.#health)
-    this.#hot = new HotActivation(manager, journal, specs, this.#health, this.#processes)
+    this.#ways = new Ways(parts)
   }
 
   /** Carries out a deployment that the journal has accepted. */
@@ -90,21 +84,12 @@ export class Runner {
       const running = this.#admit(entry, 0, null)
       const step = recover(entry.life, {
         sameBoot: entry.bootId === clock.bootId,
-        newReleaseRuns: await this.#runs(entry),
+        newReleaseRuns: await this.#ways.runs(entry),
         monotonicMs: clock.uptimeMs(),
       })
       this.#tell(running, 'recovered', { found: entry.life.state })
       if (step) void this.#carryOn(running, step)
     }
-  }
-
-  /** Whether the host runs the release that this deployment brings. */
-  async #runs(entry: Entry): Promise<boolean> {
-    if (entry.strategy === 'hot') return (await this.#hot.howEnded(entry)) === null
-    const { instances } = await this.#parts.manager.status(entry.service)
-    return instances.some(
-      ({ slot, release, state }) => slot === entry.slot && release === entry.release && state === 'running',
-    )
   }
 
   #admit(entry: Entry, confirmSeconds: number, connection: string | null): Running {
@@ -156,7 +141,7 @@ export class Runner {
     const { releases } = this.#parts
     const { entry } = running
     const watching = this.#watching(running)
-    const way = this.#way(running)
+    const way = this.#ways.of(entry, running.plan.strategy)
     switch (effect) {
       case 'stage':
         await releases.stage(entry.service, entry.release, this.#parts.specs.manifest(entry.release))
@@ -174,7 +159,7 @@ export class Runner {
         await way.prove(watching)
         return { type: 'healthy', confirmBy: this.#parts.clock.uptimeMs() + running.confirmSeconds * 1000 }
       case 'await-confirm': {
-        await awaitConfirm(running, { clock: this.#parts.clock, howEnded: way.howEnded })
+        await awaitConfirm(running, { clock: this.#parts.clock, howEnded: () => way.howEnded() })
         return { type: 'confirmed' }
       }
       case 'drain':
@@ -198,30 +183,10 @@ export class Runner {
   }
 
   async #check(running: Running) {
-    const plan = await checkRelease(running.entry, running.plan, { ...this.#parts, hot: this.#hot })
+    const plan = await checkRelease(running.entry, running.plan, { ...this.#parts, hot: this.#ways.hot })
     if (plan === running.plan) return
     running.plan = plan
     this.#tell(running, 'plan', described(plan))
-  }
-
-  /** The plan's strategy, for this deployment. */
-  #way({ entry, plan: { strategy } }: Running) {
-    const { specs } = this.#parts
-    if (strategy === 'hot')
-      return {
-        start: () => this.#hot.start(entry),
-        prove: (watching: Watching) => this.#hot.prove(entry, watching),
-        drain: (watching: Watching) => this.#hot.drain(entry, watching),
-        goBack: (watching: Watching) => this.#hot.goBack(entry, watching),
-        howEnded: () => this.#hot.howEnded(entry),
-      }
-    return {
-      start: (watching: Watching) => this.#processes.start(entry, strategy, watching),
-      prove: (watching: Watching) => this.#processes.prove(entry, strategy, watching),
-      drain: (watching: Watching) => this.#processes.drain(entry, strategy, watching),
-      goBack: (watching: Watching) => this.#processes.goBack(entry, strategy, watching),
-      howEnded: () => this.#health.howEnded(specs.next(entry)),
-    }
   }
 
   /**
@@ -244,7 +209,7 @@ export class Runner {
     const { life } = entry
     if (!isEnding(life.state)) return
     const { active, slot } = journal.service(entry.service)
-    if (plan.strategy === 'hot' && life.state === 'aborted') await this.#hot.abandon(entry)
+    if (plan.strategy === 'hot' && life.state === 'aborted') await this.#ways.hot.abandon(entry)
     if (plan.strategy !== 'hot' && life.state === 'committed') journal.noteInUse(entry.service, [])
     // Before the receipt: what a host has said to be committed comes up after a power cut.
     await manager.settle(entry.service, life.state === 'committed' ? entry.slot : slot)
@@ -292,7 +257,7 @@ export class Runner {
   /** What a service's running program says of its code; null where it is none that can exchange it. */
   code(service: string): Promise<CodeReport['code']> {
     const active = this.#parts.specs.active(service)
-    return active ? this.#hot.attest(active) : Promise.resolve(null)
+    return active ? this.#ways.hot.attest(active) : Promise.resolve(null)
   }
 
   /** All events after number `after`, then those that come, to the receipt. */

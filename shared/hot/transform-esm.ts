@@ -12,7 +12,8 @@ import type {
 import { MagicString } from 'magic-string'
 import type { Facts } from './facts.ts'
 import { SourceProblem } from './source-problem.ts'
-import { isAtTop, lineOf, namesOf, walk, type Syntax } from './syntax.ts'
+import { replaceImported } from './replace-imports.ts'
+import { isAtTop, lineOf, walk, type Syntax } from './syntax.ts'
 import { textOf } from './text-of.ts'
 
 type Names = { hot: string; fallback: string }
@@ -62,7 +63,7 @@ export function transformEsm(syntax: Syntax): Facts {
   for (const node of program.body) if (node.type === 'ImportDeclaration') takeImport(t, node)
   for (const node of program.body) takeExport(t, node)
   takeExpressions(t)
-  replaceImported(t)
+  replaceImported(syntax, t.text, t.imported)
   facts.exports = [...t.getters.keys()]
   t.text.prepend(prologue(t)).append('\n})')
   facts.code = t.text.toString()
@@ -251,46 +252,4 @@ function takeExpressions(t: Transforming) {
       node.type === 'CallExpression' && node.callee.type === 'Identifier' && node.callee.name === 'eval'
     if (isEval) throw refuse(node, 'eval() may use what is imported under names that are no more')
   })
-}
-
-/** Every use of an imported name reads it from its module, so that it is always the newest value. */
-function replaceImported(t: Transforming) {
-  if (t.imported.size === 0) return
-  const uses = new Map<number, readonly AnyNode[]>()
-  walk(t.syntax.program, (node, around) => {
-    if (node.type === 'Identifier' && t.imported.has(node.name)) uses.set(node.start, [...around])
-  })
-  for (const { name, references } of namesOf(t.syntax).declared) {
-    const read = t.imported.get(name)
-    if (read === undefined) continue
-    for (const { identifier } of references) {
-      const use = identifier as unknown as Identifier
-      replace(t, use, read, uses.get(use.start) ?? [])
-    }
-  }
-}
-
-function replace({ text }: Transforming, use: Identifier, read: string, around: readonly AnyNode[]) {
-  const { start, end, name } = use
-  const parent = around.at(-1)
-  // It is a getter already.
-  if (parent?.type === 'ExportSpecifier') return
-  const isShort = around.some((one) => one.type === 'Property' && one.shorthand && one.key.start === start)
-  if (isShort) return void text.update(start, end, `${name}:${read}`)
-  const isCalled =
-    (parent?.type === 'CallExpression' &&
-      parent.callee.type === 'Identifier' &&
-      parent.callee.start === start) ||
-    (parent?.type === 'TaggedTemplateExpression' && parent.tag.start === start)
-  // As a function of its own, not as a method of its module.
-  if (isCalled) text.update(start, end, `${beginsStatement(use, around) ? ';' : ''}(0,${read})`)
-  else text.update(start, end, read)
-}
-
-const lists = new Set(['Program', 'BlockStatement', 'StaticBlock', 'SwitchCase'])
-
-/** Where a line before that has no semicolon would take a parenthesis for its own. */
-function beginsStatement({ start }: Identifier, around: readonly AnyNode[]): boolean {
-  const at = around.findLastIndex(({ type }) => type === 'ExpressionStatement')
-  return at > 0 && around[at]?.start === start && lists.has(around[at - 1]?.type ?? '')
 }

@@ -239,6 +239,15 @@ ${more}`,
   t.match(await service.swap('r3', app(3, `export const late = 1`)), { ok: true })
   t.equal(await service.call('pool'), 3)
   t.match(await service.swap('r4', app(4, `throw new Error('no')`)), { ok: false })
+  const stuck = app(4)
+  const moved = stuck['app.js']
+    ?.replace('version = 2', 'version = 3')
+    .replace('(state) => state\n', '() => { throw new Error("no") }\n')
+  t.match(await service.swap('r4', { ...stuck, 'app.js': moved ?? '' }), {
+    ok: false,
+    fault: { message: /no/ },
+  })
+  t.equal(await service.call('pool'), 3, 'what was replaced before the swap stays so')
   t.same(await service.call('log'), ['disposed 1', 'disposed 2'])
   t.match(await service.swap('r5', app(5)), { ok: true })
   t.same(await service.call('log'), ['disposed 1', 'disposed 2', 'disposed 3', 'closed 1'])
