@@ -22,6 +22,8 @@ module.exports = {
     },
     door('one-door-ssh2', 'ssh2', '^(controller/transport/|agent/ssh/|shared/sshsig/)'),
     door('one-door-sqlite', 'better-sqlite3', '^shared/database[.]ts$'),
+    door('one-door-javascript', '(acorn|eslint-scope|magic-string|resolve[.]exports)', '^shared/hot/'),
+    door('one-door-chokidar', 'chokidar', '^controller/watch/'),
     door('one-door-fastify', 'fastify', '^(agent/api/|controller/server/)'),
   ],
   options: { doNotFollow: { path: 'node_modules' }, tsPreCompilationDeps: true, tsConfig: { fileName: 'tsconfig.json' }, moduleSystems: ['es6', 'cjs'] },

@@ -156,9 +156,10 @@ export class Swap {
     resources.begin()
     try {
       await this.#withGates(migrating, async () => {
-        const states = await guard.step(generation.root, (run) =>
-          migrateAll(migrating, run, this.#onBoundary),
-        )
+        const states =
+          migrating.length === 0
+            ? new Map<Boundary, unknown>()
+            : await guard.step(generation.root, (run) => migrateAll(migrating, run, this.#onBoundary))
         // All at once, and nothing here can fail.
         for (const { boundary, module } of changed) {
           const state = states.has(boundary) ? states.get(boundary) : boundary.held.state

@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -254,4 +254,48 @@ t.test('a small Fastify app, by docs/hot.md', async (t) => {
   t.equal(after.hello, 'again')
   t.ok(after.visits > before.visits, `${before.visits} visits, then ${after.visits}`)
   t.equal((await load.stop()).failed, 0)
+})
+
+t.test('transformed code that is not that of its source is refused by the host', async (t) => {
+  const rig = await hotRig(t)
+  await rig.swap('v2')
+  const before = await rig.own()
+  // Somebody got at what the laptop keeps of modules it has read; the key that signs is the right one.
+  const dir = join(String(rig.home.env['DEPLOYCTL_HOME']), 'cache/modules')
+  for (const name of readdirSync(dir)) {
+    const text = readFileSync(join(dir, name), 'utf8')
+    t.match(text, "'v2'")
+    writeFileSync(join(dir, name), text.replaceAll("'v2'", "'evil'"))
+  }
+  writeFileSync(join(rig.project, 'README.md'), 'so that there is something to push')
+  const { code, stderr } = await rig.cli('push')
+  t.equal(code, 7, stderr)
+  t.match(stderr, /E_HOT_GRAPH .*of release\.mjs what is not so/)
+  await isUntouched(t, rig, before, 'v2')
+})
+
+t.test('a program that runs other code than was released is found out', async (t) => {
+  const rig = await hotRig(t)
+  await rig.swap('v2')
+  t.match((await rig.cli('status')).stdout, /running, 1 swap, 2 modules as released/)
+  const { active } = await rig.state('web1')
+  const tree = join(rig.host('web1').dir, 'releases/echo', String(active))
+  const module = join(tree, '.deployctl/hot/release.mjs')
+  const text = readFileSync(module, 'utf8')
+  rmSync(module)
+  writeFileSync(module, text.replace("'v2'", "'x2'"))
+  process.kill((await rig.own()).pid, 'SIGKILL')
+  t.equal((await eventually(() => rig.own())).release, 'x2')
+  t.match((await rig.cli('status')).stdout, /RUNS OTHER CODE: release\.mjs/)
+})
+
+t.test('code that timers hold is let go by a handover, in the end', async (t) => {
+  const rig = await hotRig(t)
+  const holding = append('setInterval(() => release, 1e6)')
+  for (let n = 2; n <= 13; n++) t.match((await rig.swap(`v${n}`, holding)).stdout, /committed by hot/)
+  rig.code('v14', holding)
+  const { stdout } = await rig.cli('push', '--json')
+  t.match(stdout, /not hot: timers, listeners or closures hold the code of 11 former releases \(app\.mjs/)
+  t.match(stdout, /"strategy":"handover"/)
+  t.match((await rig.swap('v15')).stdout, /committed by hot/, 'and a new process begins afresh')
 })
