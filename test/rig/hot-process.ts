@@ -29,6 +29,7 @@ export class HotProcess {
   readonly child: ChildProcess
   readonly output: string[] = []
   readonly #dir: string
+  readonly #ended: Promise<never>
   readonly #waiting = new Map<number, (answer: Answer) => void>()
   #current: HotRelease
   /** Where it listens, if it said so. */
@@ -60,22 +61,26 @@ export class HotProcess {
       execArgv: flags,
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     })
+    this.#ended = new Promise((_, reject) =>
+      this.child.once('exit', (code, signal) =>
+        reject(new Error(`it ended: ${code ?? signal}\n${this.output.join('')}`)),
+      ),
+    )
+    this.#ended.catch(() => {})
     for (const stream of [this.child.stdout, this.child.stderr])
       stream?.setEncoding('utf8').on('data', (text: string) => this.output.push(text))
     this.child.on('message', ({ number, answer }: { number?: number; answer: Answer }) => {
-      if (number !== undefined) this.#waiting.get(number)?.(answer)
+      if (number === undefined) return
+      this.#waiting.get(number)?.(answer)
+      this.#waiting.delete(number)
     })
   }
 
   #ask(message: Record<string, unknown>): Promise<Answer> {
     const number = this.#number++
-    return new Promise((resolve, reject) => {
-      this.#waiting.set(number, resolve)
-      this.child.once('exit', (code, signal) =>
-        reject(new Error(`it ended: ${code ?? signal}\n${this.output.join('')}`)),
-      )
-      this.child.send({ number, ...message })
-    })
+    const answer = new Promise<Answer>((resolve) => this.#waiting.set(number, resolve))
+    this.child.send({ number, ...message })
+    return Promise.race([answer, this.#ended])
   }
 
   request(request: Record<string, unknown>): Promise<Answer> {
