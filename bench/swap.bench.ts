@@ -14,6 +14,7 @@ import { startLoad } from '../test/rig/load.ts'
 import type { Outcome } from '../test/rig/load-client.ts'
 import { makeModuleTree } from './lib/module-tree.ts'
 import { median } from './lib/measure.ts'
+import { fromNpm } from './lib/npm.ts'
 
 /**
  * A running program of 500 modules takes in one that changed, again and again: how long that takes, what
@@ -31,27 +32,11 @@ const everyMs = 100
 const dir = mkdtempSync(join(tmpdir(), 'bench-swap-'))
 const at = (path: string) => new URL(path, import.meta.url).pathname
 
-/** A Node from npm, by its major version; in a directory that git ignores. */
-function nodeBinary(major: string): string {
-  if (major === '24') return process.execPath
-  const prefix = at(`.cache/node-${major}`)
-  const binary = join(prefix, 'node_modules/node/bin/node')
-  if (!existsSync(binary)) {
-    mkdirSync(prefix, { recursive: true })
-    const args = [
-      'install',
-      '--no-save',
-      '--no-audit',
-      '--no-fund',
-      '--loglevel=error',
-      '--prefix',
-      prefix,
-      `node@${major}`,
-    ]
-    execFileSync('npm', args, { stdio: ['ignore', 'ignore', 'inherit'] })
-  }
-  return binary
-}
+/** A Node from npm, by its major version. */
+const nodeBinary = (major: string) =>
+  major === '24'
+    ? process.execPath
+    : join(fromNpm(`node-${major}`, [`node@${major}`]), 'node_modules/node/bin/node')
 
 const main = `import { createServer } from 'node:http'
 import { createHot } from './library/index.mjs'

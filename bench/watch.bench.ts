@@ -1,5 +1,5 @@
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process'
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { Agent, get } from 'node:http'
 import { once } from 'node:events'
 import { tmpdir } from 'node:os'
@@ -15,6 +15,7 @@ import { makeRig } from '../test/rig/rig.ts'
 import { generateKey } from '../shared/sshsig/generate-key.ts'
 import { makeModuleTree, type ModuleTree } from './lib/module-tree.ts'
 import { median, startLink } from './lib/measure.ts'
+import { fromNpm } from './lib/npm.ts'
 import { startPm2 } from './lib/pm2.ts'
 import { startBenchSshd } from './lib/sshd.ts'
 
@@ -202,28 +203,9 @@ async function rsyncAndPm2(): Promise<Row[]> {
   return rows
 }
 
-const tools = new URL('.cache/hot-tools', import.meta.url).pathname
-const installed = ['nodemon@3', 'hot-hook@1', 'dynohot@1']
-
 /** Tools of the same trade for one's own machine; no copy, no signature, no probe. */
 async function local(): Promise<Row[]> {
-  if (!existsSync(join(tools, 'node_modules/dynohot'))) {
-    mkdirSync(tools, { recursive: true })
-    execFileSync(
-      'npm',
-      [
-        'install',
-        '--no-save',
-        '--no-audit',
-        '--no-fund',
-        '--loglevel=error',
-        '--prefix',
-        tools,
-        ...installed,
-      ],
-      { stdio: ['ignore', 'ignore', 'inherit'] },
-    )
-  }
+  const tools = fromNpm('hot-tools', ['nodemon@3', 'hot-hook@1', 'dynohot@1'])
   const rows: Row[] = []
   const cases: [name: string, argv: (project: string) => string[], server: string, note: string][] = [
     [

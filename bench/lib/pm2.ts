@@ -1,27 +1,12 @@
 import { execFileSync } from 'node:child_process'
-import { existsSync, mkdirSync, readFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-
-/** pm2 from npm, in a directory that git ignores. */
-const dir = new URL('../.cache/pm2', import.meta.url).pathname
-const program = join(dir, 'node_modules/pm2/bin/pm2')
+import { fromNpm } from './npm.ts'
 
 /** One service under pm2's cluster mode, which is what its `reload` is for. */
 export function startPm2(server: string, port: number, home: string) {
-  if (!existsSync(program)) {
-    mkdirSync(dir, { recursive: true })
-    const args = [
-      'install',
-      '--no-save',
-      '--no-audit',
-      '--no-fund',
-      '--loglevel=error',
-      '--prefix',
-      dir,
-      'pm2',
-    ]
-    execFileSync('npm', args, { stdio: ['ignore', 'ignore', 'inherit'] })
-  }
+  const dir = fromNpm('pm2', ['pm2'])
+  const program = join(dir, 'node_modules/pm2/bin/pm2')
   const env = { ...process.env, PM2_HOME: home, PORT: String(port), NODE_OPTIONS: '' }
   const pm2 = (...args: string[]) =>
     execFileSync(process.execPath, [program, ...args], { env, stdio: ['ignore', 'pipe', 'pipe'] })

@@ -1,3 +1,4 @@
+import { parseObject } from '../../shared/documents/parse-object.ts'
 import { readFile, readdir } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { stringify } from 'yaml'
@@ -110,15 +111,6 @@ function portIn(source: string): number {
   const found = /(?:\blisten\(\s*|\bPORT['"\])]*\s*(?:\|\||\?\?)\s*)['"]?(\d{2,5})\b/.exec(source)?.[1]
   const port = Number(found ?? defaultPort)
   return port >= 1024 && port <= 65_535 ? port : defaultPort
-}
-
-function parseObject(text: string): Record<string, unknown> {
-  try {
-    const value: unknown = JSON.parse(text)
-    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {}
-  } catch {
-    return {}
-  }
 }
 
 const nodeSockets = (port: number) => [

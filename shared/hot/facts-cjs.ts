@@ -1,5 +1,5 @@
 import type { AnyNode, CallExpression } from 'acorn'
-import type { Facts, Specifier } from './facts.ts'
+import { noFacts, type Facts, type Specifier } from './facts.ts'
 import { SourceProblem } from './source-problem.ts'
 import { lineOf, namesOf, walk, type Syntax } from './syntax.ts'
 import { textOf } from './text-of.ts'
@@ -24,18 +24,8 @@ export function factsOfCommonJs(syntax: Syntax): Facts {
     if (node.type !== 'CallExpression' || !requires.has(node.callee.start)) return
     if (node.callee.type === 'Identifier') lazy.push(required(syntax, node))
   })
-  return {
-    kind: 'cjs',
-    code: syntax.code,
-    isAsync: false,
-    imports: [],
-    reexports: [],
-    stars: [],
-    exports: [],
-    lazy,
-    locatesItself: free.some(({ identifier }) => ownPlace.has(identifier.name)),
-    version: null,
-  }
+  const locatesItself = free.some(({ identifier }) => ownPlace.has(identifier.name))
+  return { ...noFacts('cjs', syntax.code), lazy, locatesItself }
 }
 
 const startOf = (node: unknown) => (node as AnyNode).start

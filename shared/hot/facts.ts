@@ -30,3 +30,17 @@ export type Facts = {
   /** Of `export const version = 2`; null when it is not that plain. */
   version: number | null
 }
+
+/** Of a module that says nothing. */
+export const noFacts = (kind: ModuleKind, code = ''): Facts => ({
+  kind,
+  code,
+  isAsync: false,
+  imports: [],
+  reexports: [],
+  stars: [],
+  exports: [],
+  lazy: [],
+  locatesItself: false,
+  version: null,
+})

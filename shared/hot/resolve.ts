@@ -1,6 +1,7 @@
 import { isBuiltin } from 'node:module'
 import { posix } from 'node:path'
 import { exports as resolveExports, imports as resolveImports } from 'resolve.exports'
+import { parseObject } from '../documents/parse-object.ts'
 import type { ModuleKind } from '../formats/modules.ts'
 import { SourceProblem } from './source-problem.ts'
 
@@ -132,14 +133,5 @@ function decode(specifier: string, fail: Fail): string {
     return decodeURIComponent(specifier)
   } catch {
     throw fail('it is no address', true)
-  }
-}
-
-function parseObject(text: string): Record<string, unknown> {
-  try {
-    const value: unknown = JSON.parse(text)
-    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {}
-  } catch {
-    return {}
   }
 }

@@ -10,7 +10,7 @@ import type {
   Pattern,
 } from 'acorn'
 import { MagicString } from 'magic-string'
-import type { Facts } from './facts.ts'
+import { noFacts, type Facts } from './facts.ts'
 import { SourceProblem } from './source-problem.ts'
 import { replaceImported } from './replace-imports.ts'
 import { isAtTop, lineOf, walk, type Syntax } from './syntax.ts'
@@ -37,18 +37,7 @@ type Transforming = {
  */
 export function transformEsm(syntax: Syntax): Facts {
   const { code, program } = syntax
-  const facts: Facts = {
-    kind: 'esm',
-    code: '',
-    isAsync: false,
-    imports: [],
-    reexports: [],
-    stars: [],
-    exports: [],
-    lazy: [],
-    locatesItself: false,
-    version: null,
-  }
+  const facts = noFacts('esm')
   const hot = unusedName(code, '$hot')
   const t: Transforming = {
     syntax,
