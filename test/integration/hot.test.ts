@@ -292,10 +292,14 @@ t.test('a program that runs other code than was released is found out', async (t
 t.test('code that timers hold is let go by a handover, in the end', async (t) => {
   const rig = await hotRig(t)
   const holding = append('setInterval(() => release, 1e6)')
-  for (let n = 2; n <= 13; n++) t.match((await rig.swap(`v${n}`, holding)).stdout, /committed by hot/)
-  rig.code('v14', holding)
-  const { stdout } = await rig.cli('push', '--json')
-  t.match(stdout, /not hot: timers, listeners or closures hold the code of 11 former releases \(app\.mjs/)
-  t.match(stdout, /"strategy":"handover"/)
-  t.match((await rig.swap('v15')).stdout, /committed by hot/, 'and a new process begins afresh')
+  let pushes = 0
+  let told = ''
+  while (!told.includes('"strategy":"handover"') && pushes < 20) {
+    pushes += 1
+    rig.code(`v${pushes + 1}`, holding)
+    told = (await rig.cli('push', '--json')).stdout
+  }
+  t.match(told, /not hot: timers, listeners or closures hold the code of 11 former releases \(app\.mjs/)
+  t.ok(pushes > 10, `${pushes} pushes`)
+  t.match((await rig.swap('last')).stdout, /committed by hot/, 'and a new process begins afresh')
 })
