@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -189,7 +189,7 @@ async function eventually<T>(ask: () => Promise<T>): Promise<T> {
 t.test('a program that dies of its new code is back with the old', async (t) => {
   const rig = await hotRig(t)
   const before = await rig.own()
-  const { code, stderr } = await rig.swap('v2', append('setTimeout(() => process.exit(9), 50)'))
+  const { code, stderr } = await rig.swap('v2', append('setTimeout(() => process.exit(9), 150)'))
   t.equal(code, 8, stderr)
   t.match(stderr, /E_SERVICE_START|E_PROBE_FAILED/)
   const after = await eventually(() => rig.own())
@@ -292,11 +292,14 @@ t.test('a program that runs other code than was released is found out', async (t
 t.test('code that timers hold is let go by a handover, in the end', async (t) => {
   const rig = await hotRig(t)
   const holding = append('setInterval(() => release, 1e6)')
+  const { active } = await rig.state('web1')
+  const first = join(rig.host('web1').dir, 'releases/echo', String(active))
   let pushes = 0
   let told = ''
   while (!told.includes('"strategy":"handover"') && pushes < 20) {
     pushes += 1
     rig.code(`v${pushes + 1}`, holding)
+    if (pushes === 9) t.ok(existsSync(first), 'what the process was started with is kept')
     told = (await rig.cli('push', '--json')).stdout
   }
   t.match(told, /not hot: timers, listeners or closures hold the code of 11 former releases \(app\.mjs/)
