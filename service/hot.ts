@@ -49,7 +49,8 @@ const megabyte = 1024 * 1024
  */
 export async function createHot(options: HotOptions): Promise<Hot> {
   const self = own()
-  if (self.swap) throw new Error('deployctl: createHot() was called before in this process')
+  if (self.isHot) throw new Error('deployctl: createHot() was called before in this process')
+  self.isHot = true
   const main = options.from === undefined ? (process.argv[1] ?? '.') : fileURLToPath(options.from)
   const dir = dirname(realpathSync(main))
   const root = realpathSync(process.cwd())

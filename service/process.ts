@@ -8,7 +8,9 @@ import { controlName, inheritedSockets } from './sockets.ts'
 type Own = {
   sockets: ReadonlyMap<string, number>
   lifecycle: Lifecycle
-  /** Where the program can exchange its code. */
+  /** Whether the program has asked for that. */
+  isHot: boolean
+  /** Where it can exchange its code. */
   swap: Swap | null
   guard: Guard | null
 }
@@ -31,7 +33,7 @@ function begin(): Own {
   const sockets = inheritedSockets(env, pid)
   const control = sockets.get(controlName)
   const lifecycle = new Lifecycle(env, control !== undefined)
-  const self: Own = { sockets, lifecycle, swap: null, guard: null }
+  const self: Own = { sockets, lifecycle, isHot: false, swap: null, guard: null }
   if (control !== undefined) serveControl(control, self)
   // Not `once`: packages that look whether anybody listens would take a listener that is gone for none.
   for (const signal of signals) process.on(signal, () => void end(signal, self))
