@@ -62,8 +62,17 @@ function attempt<T>(path: string, work: () => T): T {
 
 const lie = (path: string, why: string) => new DeployError('E_HOT_GRAPH', { path, why })
 
+/** Manifests are kept parsed: what was `next` is soon `before`. */
+const remembered = new WeakMap<Manifest, string[]>()
+
 /** One for each module: the same fingerprint, the same module. */
-function fingerprints({ files }: Manifest, { modules }: ModuleGraph): string[] {
+function fingerprints(manifest: Manifest, graph: ModuleGraph): string[] {
+  const known = remembered.get(manifest) ?? fingerprintsAnew(manifest, graph)
+  remembered.set(manifest, known)
+  return known
+}
+
+function fingerprintsAnew({ files }: Manifest, { modules }: ModuleGraph): string[] {
   const digests = new Map(files.map(({ path, sha256 }) => [path, sha256]))
   return modules.map(({ path, kind, imports, lazy, locatesItself }) =>
     [path, kind, digests.get(path), digests.get(transformedPath(path)), imports, lazy, locatesItself].join(
