@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { DeployError, asDeployError } from '../../shared/errors.ts'
-import { controlSocket } from '../../shared/formats/sockets.ts'
+import { controlSocket, privateSocket } from '../../shared/formats/sockets.ts'
 import type { Drain, Strategy } from '../../shared/formats/receipt.ts'
 import type { ControlStatus } from '../../shared/wire/control.ts'
 import type { ProbeAnswer } from '../health/probe.ts'
@@ -111,11 +111,13 @@ export class Activation {
     const { slot, untouched } = whereToGoBack(committed, instances)
     if (slot !== committed.slot) this.#journal.relocate(service, slot)
     const before = { ...committed, slot }
-    if (!untouched) {
-      await strategies[strategy].bring(this.#manager, before, false, end)
-      await this.#health.await(before, watching.onAnswers, 'alone')
-    }
+    if (untouched) return endOthers(this.#manager, service, before, end)
+    await strategies[strategy].bring(this.#manager, before, false, end)
+    // Without a way to it alone, the one that is given up would answer the probes as well, and must go first.
+    const isAside = strategies[strategy].isSideBySide && privateSocket(before.sockets) !== null
+    if (isAside) await this.#health.await(before, watching.onAnswers, 'aside')
     await endOthers(this.#manager, service, before, end)
+    if (!isAside) await this.#health.await(before, watching.onAnswers, 'alone')
   }
 
   /** Ends an instance, and tells how it drains and what it cut off. */
