@@ -1,5 +1,6 @@
 import { copyFileSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import type { Test } from 'tap'
 import { useLibrary } from './handing-over.ts'
 import { makeRig, type Ran, type Rig } from './rig.ts'
@@ -45,4 +46,30 @@ export async function hotRig(t: Test): Promise<HotRig> {
     own: async () =>
       (await (await fetch(`${await url()}state`)).json()) as Awaited<ReturnType<HotRig['own']>>,
   })
+}
+
+/** What the service says, and that it is the very process of before. */
+export async function isUntouched(
+  t: Test,
+  rig: HotRig,
+  before: Awaited<ReturnType<HotRig['own']>>,
+  release: string,
+) {
+  const after = await rig.own()
+  t.match(after, { began: before.began, pid: before.pid, release })
+  t.ok(after.ticks >= before.ticks && after.requests > before.requests, 'nothing of its state is lost')
+}
+
+/** Adds a line to the boundary. */
+export const append = (text: string) => (app: string) => `${app}\n${text}\n`
+
+/** Once it can be had at all. */
+export async function eventually<T>(ask: () => Promise<T>): Promise<T> {
+  for (let tries = 100; ; tries--)
+    try {
+      return await ask()
+    } catch (error) {
+      if (tries === 0) throw error
+      await delay(50)
+    }
 }
