@@ -129,7 +129,8 @@ export class HotActivation {
     if (answer === null) await this.#startAnew(before)
     await this.#health.await(before, watching.onAnswers, 'alone', {
       ended: () => (answer === null ? this.#health.howEnded(before) : this.#howItLeft(before)),
-      adjust: sooner,
+      // One that was started again, by us or by its manager, has the time that a start has.
+      ...(answer !== null && answer.state !== 'untouched' && { adjust: sooner }),
     })
   }
 
