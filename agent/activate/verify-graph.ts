@@ -9,8 +9,10 @@ import {
   type ModuleEntry,
   type ModuleGraph,
 } from '../../shared/formats/modules.ts'
-import { GraphBuilder } from '../../shared/hot/graph.ts'
-import type { SourceTree } from '../../shared/hot/resolve.ts'
+import { bytewise } from '../../shared/documents/bytewise.ts'
+import { followEntry } from '../../shared/hot/cold.ts'
+import { GraphBuilder, packagesDigest } from '../../shared/hot/graph.ts'
+import { Resolver, type SourceTree } from '../../shared/hot/resolve.ts'
 import { SourceProblem } from '../../shared/hot/source-problem.ts'
 import { readFileSync } from 'node:fs'
 
@@ -27,6 +29,7 @@ export async function verifyGraph(manifest: Manifest, tree: string, before: Mani
   if (!graph || graph.transform !== transformVersion) return
   const files = sourceTree(manifest, tree)
   const builder = new GraphBuilder(files, graph.cold)
+  verifyLoading(manifest, graph, files, before)
   const known = new Set(before?.hot ? fingerprints(before, before.hot) : [])
   const mine = fingerprints(manifest, graph)
   for (const [index, entry] of graph.modules.entries()) {
@@ -37,6 +40,44 @@ export async function verifyGraph(manifest: Manifest, tree: string, before: Mani
     const stated = attempt(boundary.path, () => builder.boundary(boundary.path))
     if (!isSame(stated, boundary)) throw lie(boundary.path, 'its state, or how that is moved, is another')
   }
+}
+
+/** What is loaded by whom: the entry's own modules, the boundaries, and how names are found. */
+function verifyLoading(
+  { run, files }: Manifest,
+  graph: ModuleGraph,
+  tree: SourceTree,
+  before: Manifest | null,
+) {
+  const resolver = new Resolver(tree)
+  const paths = [...graph.modules.map(({ path }) => path), ...graph.cold]
+  if (packagesDigest(resolver, paths) !== graph.packages)
+    throw lie('package.json', 'it says otherwise how modules are found')
+  const stated = (digestOf: (path: string) => string | undefined, { cold, boundaries }: ModuleGraph) => [
+    cold.map((path) => [path, digestOf(path) ?? null]),
+    boundaries.map(({ path }) => path),
+  ]
+  const digests = (list: Manifest['files']) => new Map(list.map(({ path, sha256 }) => [path, sha256]))
+  const own = digests(files)
+  const old = digests(before?.files ?? [])
+  const isKnown =
+    before?.hot &&
+    isSame(before.run.argv, run.argv) &&
+    isSame(
+      stated((path) => own.get(path), graph),
+      stated((path) => old.get(path), before.hot),
+    )
+  if (isKnown) return
+  const cold = attempt(run.argv[1] ?? '', () => followEntry(run.argv, tree, resolver, new Map()))
+  if (!isSame([...cold.paths].sort(bytewise), graph.cold))
+    throw lie(run.argv[1] ?? '', 'it loads other modules when it starts')
+  if (
+    !isSame(
+      cold.boundaries,
+      graph.boundaries.map(({ path }) => path),
+    )
+  )
+    throw lie(run.argv[1] ?? '', 'its boundaries are others')
 }
 
 async function verifyModule(entry: ModuleEntry, builder: GraphBuilder, tree: string, files: SourceTree) {

@@ -35,17 +35,22 @@ export function hotModulesOf(argv: readonly string[], tree: SourceTree, known: K
   const found = modulesFrom(cold.boundaries, builder)
   const modules = [...found.values()].sort((a, b) => bytewise(a.entry.path, b.entry.path))
   checkRequired(modules, found)
+  const paths = modules.map(({ entry }) => entry.path)
   return {
     graph: {
       transform: transformVersion,
       boundaries: cold.boundaries.map((path) => builder.boundary(path)),
       modules: modules.map(({ entry }) => entry),
       cold: [...cold.paths].sort(bytewise),
-      packages: sha256Hex(encodeDocument(resolver.packages)),
+      packages: packagesDigest(resolver, [...paths, ...cold.paths]),
     },
     files: new Map(modules.flatMap(({ entry, text }) => (text === null ? [] : [[entry.path, text]]))),
   }
 }
+
+/** @param paths the modules of a program, cold and hot */
+export const packagesDigest = (resolver: Resolver, paths: Iterable<string>): string =>
+  sha256Hex(encodeDocument(resolver.packagesOf(paths)))
 
 /** The boundaries and all that they lead to. */
 function modulesFrom(boundaries: readonly string[], builder: GraphBuilder): Map<string, BuiltModule> {

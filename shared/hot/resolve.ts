@@ -32,9 +32,9 @@ export class Resolver {
     this.#tree = tree
   }
 
-  /** What the package.json files say, of those that anybody asked for. */
-  get packages(): Record<string, Record<string, unknown>> {
-    const found = [...this.#packages.values()].filter((one) => one !== null)
+  /** What the package.json files of these modules say of loading modules. */
+  packagesOf(paths: Iterable<string>): Record<string, Record<string, unknown>> {
+    const found = [...paths].map((path) => this.#packageOf(path)).filter((one) => one !== null)
     const fields = (json: Package['json']) =>
       Object.fromEntries(loadingFields.map((field) => [field, json[field]]))
     return Object.fromEntries(found.map(({ dir, json }) => [dir, fields(json)]))

@@ -27,7 +27,8 @@ function staged(t: Test, lie: (graph: ModuleGraph, root: string) => unknown = ()
     size: 1,
     sha256: sha256Hex(readFileSync(join(root, path))),
   }))
-  return { root, manifest: { files, hot: graph } as unknown as Manifest }
+  const run = { argv: ['node', 'main.js'] }
+  return { root, manifest: { files, run, hot: graph } as unknown as Manifest }
 }
 
 t.test('a release that says what is so', async (t) => {
@@ -88,6 +89,22 @@ const lies: [what: string, lie: (graph: ModuleGraph, root: string) => unknown, w
     'a codeChange that is none',
     (graph) => Object.assign(graph.boundaries[0] ?? {}, { codeChangeDown: true }),
     /of app\.js .*its state/,
+  ],
+  [
+    'a module of its own as one of the entry',
+    (graph) => graph.cold.push('price.js'),
+    /of main\.js .*loads other modules when it starts/,
+  ],
+  [
+    'a boundary more',
+    (graph) =>
+      graph.boundaries.push({ path: 'price.js', version: 1, codeChange: false, codeChangeDown: false }),
+    /of main\.js .*boundaries/,
+  ],
+  [
+    'how modules are found',
+    (graph) => Object.assign(graph, { packages: '0'.repeat(64) }),
+    /of package\.json .*how modules are found/,
   ],
 ]
 for (const [what, lie, why] of lies)
