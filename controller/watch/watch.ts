@@ -102,8 +102,9 @@ async function oneRound(saved: Saved, connections: Connections, options: WatchOp
         stageOnly: false,
       })
     let outcome = await send(connections.take())
-    // It had been idle too long for somebody on the way; nothing was begun over it.
-    if (outcome.error?.code === 'E_CONNECTION_LOST') {
+    // It had been idle too long for somebody on the way. Again, but only where surely nothing was begun.
+    const isUntouched = outcome.reports.every(({ result }) => result === 'aborted')
+    if (outcome.error?.code === 'E_CONNECTION_LOST' && isUntouched) {
       connections.drop()
       outcome = await send(connections.take())
     }
