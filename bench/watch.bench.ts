@@ -22,7 +22,8 @@ import { startBenchSshd } from './lib/sshd.ts'
 /**
  * From saving one of 500 modules until an HTTP client is answered by the new code: `deployctl watch`
  * (signed, staged durably, probed, on another host by its port), rsync and `pm2 reload`, and the tools
- * that only work on one's own machine: nodemon, hot-hook, dynohot. `--rounds N` (15), `--modules N` (500).
+ * that only work on one's own machine: nodemon, hot-hook, dynohot. `--rounds N` (15), `--modules N` (500),
+ * `--alone` for the first of them only.
  */
 const option = (name: string, fallback: number) => {
   const index = process.argv.indexOf(`--${name}`)
@@ -270,7 +271,9 @@ createServer((request, response) => app.handle(request, response)).listen(Number
 }
 
 try {
-  const rows = [...(await deployctl()), ...(await rsyncAndPm2()), ...(await local())]
+  const isAlone = process.argv.includes('--alone')
+  const rows = await deployctl()
+  if (!isAlone) rows.push(...(await rsyncAndPm2()), ...(await local()))
   const first = median(rows[0]?.times ?? [])
   console.log(
     `\nsaved → answered by the new code; ${modules} modules, 1 changed, ${rounds} rounds, Node ${process.version}`,

@@ -44,10 +44,6 @@ export class Boundary {
     this.keepJobs()
   }
 
-  get calls(): number {
-    return this.#calls
-  }
-
   call(use: Use): unknown {
     const gate = this.#gate
     if (gate && !(this.#isOneOfMany && within.getStore())) return gate.opened.then(() => this.call(use))

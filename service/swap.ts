@@ -45,7 +45,6 @@ export class Swap {
   #current: Generation
   #prepared: Prepared | null = null
   #committed: Committed | null = null
-  #next = 1
   #turn: Promise<unknown> = Promise.resolve()
   /** Which module is worked on. */
   #at: () => string | null = () => null
@@ -127,7 +126,7 @@ export class Swap {
     const { native, guard, pins } = this.#parts
     const dropped = new Set([...evaluate.map(([path]) => path), ...forget])
     const kept = [...this.#current.modules].filter(([path]) => !dropped.has(path))
-    const identity = { number: this.#next++, release, root }
+    const identity = { number: this.#current.number + 1, release, root }
     const onLoaded = pins.add.bind(pins)
     const generation = new Generation({ ...identity, native, onLoaded, modules: kept })
     this.#prepared = null
