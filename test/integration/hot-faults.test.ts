@@ -35,7 +35,15 @@ t.test('going back by a new process has the time that a start has', async (t) =>
   const rig = await hotRig(t)
   const yaml = join(rig.project, 'deploy.yaml')
   writeFileSync(yaml, readFileSync(yaml, 'utf8').replace('deadlineSeconds: 1', 'deadlineSeconds: 20'))
-  t.equal((await rig.swap('v2', append('await new Promise((go) => setTimeout(go, 1500))'))).code, 0)
+  t.equal(
+    (
+      await rig.swap(
+        'v2',
+        append('if (process.uptime() < 1) await new Promise((go) => setTimeout(go, 3500))'),
+      )
+    ).code,
+    0,
+  )
   const { code, stderr } = await rig.swap('v3', append('setTimeout(() => process.exit(9), 150)'))
   t.equal(code, 8, stderr)
   t.equal((await eventually(() => rig.own())).release, 'v2')
