@@ -6,11 +6,11 @@ export type Finished = { status: number | null; stdout: string; stderr: string }
 /** Runs a program to its end; a missing program is status null. Never a shell. */
 export async function run(
   argv: readonly string[],
-  options: { cwd?: string; env?: NodeJS.ProcessEnv; input?: string } = {},
+  options: { cwd?: string; env?: NodeJS.ProcessEnv; input?: string; timeoutMs?: number } = {},
 ): Promise<Finished> {
   const [command = '', ...args] = argv
-  const { input, ...rest } = options
-  const child = spawn(command, args, { ...rest, stdio: ['pipe', 'pipe', 'pipe'] })
+  const { input, timeoutMs: timeout, ...rest } = options
+  const child = spawn(command, args, { ...rest, timeout, stdio: ['pipe', 'pipe', 'pipe'] })
   child.stdin.on('error', () => {})
   child.stdin.end(input)
   const ended = new Promise<number | null>((resolve) => {

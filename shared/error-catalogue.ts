@@ -11,6 +11,7 @@ export const exit = {
   partial: 9,
   inconsistent: 10,
   unknown: 11,
+  paused: 12,
 } as const
 
 type Production = 'untouched' | 'restored' | 'at-risk' | 'unknown'
@@ -83,6 +84,12 @@ export const catalogue = {
     'untouched',
     'Environment "{environment}" has no host "{name}"; it has: {known}.',
     'Name one of those, or add it: `deployctl host add`.',
+  ),
+  E_INVENTORY: entry(
+    exit.config,
+    'untouched',
+    'The hosts in {source} cannot be used: {why}.',
+    'Correct it; docs/deploy-yaml.md says what an inventory holds.',
   ),
 
   E_BUILD_FAILED: entry(
@@ -678,7 +685,73 @@ export const catalogue = {
     exit.partial,
     'at-risk',
     '{done} of {total} hosts run the new release; the others do not: {others}.',
-    'Push again, or `deployctl rollback` on those that switched.',
+    'On: `deployctl rollout retry {id}`. Back: `deployctl rollout abort {id} --undo all`.',
+  ),
+  E_ROLLBACK_PARTIAL: entry(
+    exit.partial,
+    'at-risk',
+    '{done} of {total} hosts went back; the others did not: {others}.',
+    'The reasons are above; correct them and run `deployctl rollback` again.',
+  ),
+  E_PAUSED: entry(
+    exit.paused,
+    'untouched',
+    'The rollout {id} is paused: {why}. {done} of {total} hosts run the new release, the others the old one.',
+    'On: `deployctl rollout resume {id}`. Back: `deployctl rollout abort {id} --undo all`.',
+  ),
+  E_DETACHED: entry(
+    exit.unknown,
+    'unknown',
+    'The rollout {id} goes on without this command.',
+    'See how it goes: `deployctl rollout attach {id}`.',
+  ),
+  E_DETACH_FAILED: entry(
+    exit.refused,
+    'unknown',
+    'The rollout {id} cannot go on in the background: {why}',
+    'It goes on here. A key with a passphrase has to be in ssh-agent for this.',
+  ),
+  E_NO_PROGRESS: entry(
+    exit.unknown,
+    'unknown',
+    '{host} said nothing for {seconds} s.',
+    'See what it does: `deployctl status --host {host}`; it goes back by itself if it was not confirmed.',
+  ),
+  E_ROLLOUT_TAKEN: entry(
+    exit.refused,
+    'unknown',
+    'Somebody else drives the rollout {id} now.',
+    'See how it goes: `deployctl rollout attach {id}`.',
+  ),
+  E_ROLLOUT_UNKNOWN: entry(
+    exit.refused,
+    'untouched',
+    'Neither this machine nor any host that answers knows a rollout {id}.',
+    'See which there are: `deployctl rollout list`.',
+  ),
+  E_ROLLOUT_STATE: entry(
+    exit.refused,
+    'untouched',
+    'The rollout {id} is {state}: it cannot be told to {command}.',
+    'See what can be done: `deployctl rollout show {id}`.',
+  ),
+  E_ROLLOUT_CONFIG: entry(
+    exit.refused,
+    'untouched',
+    'The deploy.yaml here gives {environment} another configuration than the rollout {id} has.',
+    'Go on from a checkout of what was pushed ({version}), or push anew.',
+  ),
+  E_ROLLOUT_AMBIGUOUS: entry(
+    exit.usage,
+    'untouched',
+    'More than one rollout begins with {id}: {found}.',
+    'Give more of its digits.',
+  ),
+  E_CHANGED_MEANWHILE: entry(
+    exit.refused,
+    'untouched',
+    '{host} runs another release than when the rollout began: {now} instead of {before}.',
+    'Somebody else deployed there in between: `deployctl history --host {host}`. Push again to go over it.',
   ),
   E_INCONSISTENT: entry(
     exit.inconsistent,

@@ -134,14 +134,32 @@ export class Journal implements Disposable {
       if (life.state === 'committed')
         this.#db
           .prepare(
-            `UPDATE services SET previous = active, active = d.release, environment = d.environment, slot = d.slot
+            `UPDATE services SET previous = @previous, active = d.release, environment = d.environment, slot = d.slot
              FROM deployments AS d WHERE d.op_id = @opId AND name = d.service`,
           )
-          .run({ opId })
+          .run({ opId, previous: this.#previousAfter(opId) })
       this.#db
         .prepare('INSERT INTO receipts VALUES (@number, @opId, @bytes, @signature, @digest)')
         .run({ ...receipt, opId })
     })
+  }
+
+  /**
+   * Where a service would go back to once this deployment is committed: to what it replaces; after a
+   * rollback, to what ran before the release that it goes back to. What was bad is nothing to go back to.
+   */
+  #previousAfter(opId: string): string | null {
+    const row = this.#db
+      .prepare<unknown[], { previous: string | null }>(
+        `SELECT iif(d.action = 'rollback',
+           (SELECT prev FROM deployments AS came WHERE came.service = d.service AND came.seq < d.seq
+              AND came.release = d.release AND came.state = 'committed' AND came.action = 'deploy'
+            ORDER BY seq DESC LIMIT 1),
+           s.active) AS previous
+         FROM deployments AS d JOIN services AS s ON s.name = d.service WHERE d.op_id = ?`,
+      )
+      .get(opId)
+    return row?.previous ?? null
   }
 
   /** How a deployment is carried out, and where: decided once, also for an agent that finishes it later. */

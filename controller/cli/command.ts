@@ -17,7 +17,7 @@ export type Command = {
 }
 
 /** A flag's text value, when it was given one. */
-export function text(parsed: Parsed, name: string): string | undefined {
+export function text(parsed: Pick<Parsed, 'flags'>, name: string): string | undefined {
   const value = parsed.flags[name]
   return typeof value === 'string' ? value : undefined
 }

@@ -1,12 +1,15 @@
 import { styleText } from 'node:util'
 import { createLogUpdate } from 'log-update'
 import type { Drain } from '../../shared/formats/receipt.ts'
-import type { PushEvent, HostReport } from '../push/events.ts'
+import type { HostReport, PushEvent, RolloutNews } from '../push/events.ts'
 import type { Output } from './context.ts'
+import { newsText, restMs, summary } from './rollout-words.ts'
 import { bytes, duration } from './words.ts'
 
 const barWidth = 20
 const framesMs = 80
+/** More hosts than this are told of by what they have in common. */
+const linesShown = 24
 
 /** Words for the states a person waits for. */
 const stateWords: Record<string, string> = {
@@ -38,8 +41,16 @@ export function pushScreen(out: Output, hosts: readonly string[]) {
   const strategies = new Map<string, unknown>()
   const evidence: { host: string; data: unknown }[] = []
   const live = createLogUpdate(process.stderr)
-  const redraw = () =>
-    live([...lines].map(([host, line]) => `  ${host.padEnd(width)}  ${describe(line)}`).join('\n'))
+  let news: RolloutNews | null = null
+  let isHeld = false
+  const redraw = () => {
+    if (isHeld) return
+    const all = [...lines]
+    const busy = all.filter(([, { report, stage }]) => !report && stage !== '')
+    const shown = all.length <= linesShown ? all : busy.slice(0, linesShown)
+    const drawn = shown.map(([host, line]) => `  ${host.padEnd(width)}  ${describe(line)}`)
+    live([...headOf(news, [...lines.values()], hosts.length), ...drawn].join('\n'))
+  }
   const timer = isLive ? setInterval(redraw, framesMs) : undefined
   timer?.unref()
   const lineOf = (host: string): Line => {
@@ -73,13 +84,36 @@ export function pushScreen(out: Output, hosts: readonly string[]) {
       if (event.type === 'event' && event.event.type === 'evidence')
         evidence.push({ host: event.host, data: event.event.data })
       if (event.type === 'result') lineOf(event.host).report = event
+      if (event.type !== 'rollout') return
+      news = event
+      const words = newsText(event)
+      if (words === '' || out.json) return
+      if (isLive) live.clear()
+      out.note(`  ${words}`)
+    },
+    /** While somebody else writes on the screen. */
+    hold: (isNow: boolean) => {
+      isHeld = isNow
+      if (isLive) live.clear()
     },
     end: () => {
       clearInterval(timer)
       if (isLive) live.clear()
       live.done()
-      for (const [host, { report }] of lines)
-        if (report) out.line(`  ${host.padEnd(width)}  ${resultText(report)}${cutText(report.drain)}`)
+      const reports = [...lines.values()].flatMap(({ report }) => (report ? [report] : []))
+      const isLong = reports.length > linesShown
+      const alone = isLong
+        ? reports.filter(({ result, drain }) => !isGood(result) || cutText(drain) !== '')
+        : reports
+      const alike = isLong
+        ? summary(
+            reports.filter((one) => !alone.includes(one)),
+            resultName,
+          )
+        : []
+      for (const line of alike) out.line(`  ${line}`)
+      for (const report of alone)
+        out.line(`  ${report.host.padEnd(width)}  ${resultText(report)}${cutText(report.drain)}`)
       for (const [data, names] of groupHosts(evidence.map(({ host, data }) => [host, JSON.stringify(data)])))
         showEvidence(out, names, JSON.parse(data) as Evidence)
       const errors = [...lines].flatMap(([host, { report }]): [string, string][] =>
@@ -128,12 +162,27 @@ const marks = {
   unknown: ['red', '? not known'],
 } as const
 
-export function resultText({ result, strategy, ms, sent, received, reasons }: HostReport): string {
+const isGood = (result: HostReport['result']) => result === 'committed' || result === 'unchanged'
+
+function resultName({ result, strategy }: HostReport): string {
   const [colour, words] = marks[result]
-  const how = result === 'committed' ? ` by ${strategy}` : ''
+  return styleText(colour, words + (result === 'committed' ? ` by ${strategy}` : ''))
+}
+
+/** How far it is, where more than one thing happens after the other. */
+function headOf(news: RolloutNews | null, lines: readonly Line[], total: number): string[] {
+  if (news === null || (news.batches === 1 && total <= news.parallel)) return []
+  const done = lines.flatMap(({ report }) => (report ? [report] : []))
+  const rest = restMs(done, total - done.length, news.parallel)
+  const eta = rest === null || done.length >= total ? '' : `, about ${duration(rest)} to go`
+  return [styleText('dim', `  ${done.length} of ${total} hosts done${eta}`, { stream: process.stderr })]
+}
+
+export function resultText(report: HostReport): string {
+  const { result, ms, sent, received, reasons } = report
   const cost = ms > 0 ? `  ${duration(ms)}  ${bytes(sent)} sent, ${bytes(received)} received` : ''
   const why = result === 'unchanged' && reasons[0] ? `: ${reasons[0]}` : ''
-  return `${styleText(colour, words + how)}${why}${cost}`
+  return `${resultName(report)}${why}${cost}`
 }
 
 /** Hosts of which the same is to be said, together: with a hundred hosts nobody reads it a hundred times. */

@@ -1,7 +1,10 @@
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
+import { readInventory } from '../config/inventory.ts'
 import { loadProject, type Project } from '../config/load.ts'
-import { resolveTarget, type Target } from '../config/target.ts'
+import type { RolloutConfig } from '../config/rollout-schema.ts'
+import { parseSelector } from '../config/selector.decide.ts'
+import { chooseEnvironment, resolveTarget, type Target } from '../config/target.ts'
 import { History } from '../history/history.ts'
 import { differencesOf } from '../identity/describe-root.ts'
 import { openFleet, openSigner, type Fleet, type KeyOptions } from '../identity/fleet.ts'
@@ -16,6 +19,10 @@ export const environmentFlag: Flag = {
   summary: 'environment; the only one when left out',
 }
 export const hostFlag: Flag = { flag: '--host <names>', summary: 'only these hosts, separated by commas' }
+export const onFlag: Flag = {
+  flag: '--on <labels>',
+  summary: 'only hosts with these labels: zone=eu,role=web',
+}
 export const keyFlag: Flag = {
   flag: '--key <file>',
   summary: 'signing key; a .pub file means its half in ssh-agent',
@@ -34,14 +41,39 @@ export type Workspace = {
   sessions: SessionOptions
 }
 
-export async function openWorkspace(parsed: Parsed, context: CliContext): Promise<Workspace> {
+/** @param rollout what the command line says of it, before deploy.yaml */
+export async function openWorkspace(
+  parsed: Parsed,
+  context: CliContext,
+  rollout?: RolloutConfig,
+): Promise<Workspace> {
   const project = await loadProject(context.cwd)
-  const only = text(parsed, 'host')?.split(',').filter(Boolean) ?? []
-  const target = resolveTarget(project.config, text(parsed, 'env'), only)
+  const target = await targetOf(project, parsed, context, rollout)
   const fleet = openFleet(context.configDir)
   const history = openHistory(context)
   return { project, target, fleet, history, sessions: sessionOptions(parsed, context, fleet, history) }
 }
+
+/** The environment that is meant, with the hosts that are meant. @throws DeployError E_INVENTORY, and as resolveTarget */
+export async function targetOf(
+  project: Project,
+  parsed: Pick<Parsed, 'flags'>,
+  { env }: Pick<CliContext, 'env'>,
+  rollout?: RolloutConfig,
+): Promise<Target> {
+  const name = chooseEnvironment(project.config, text(parsed, 'env'))
+  const on = text(parsed, 'on')
+  return resolveTarget(project.config, name, {
+    only: text(parsed, 'host')?.split(',').filter(Boolean),
+    on: on === undefined ? [] : parseSelector(on),
+    rollout,
+    inventory: await readInventory(project, name, env),
+  })
+}
+
+/** One host, wherever it is listed. @throws DeployError E_HOST_UNKNOWN, and as targetOf */
+export const targetAt = (project: Project, { flags }: Parsed, name: string, context: CliContext) =>
+  targetOf(project, { flags: { env: flags['env'], host: name } }, context)
 
 export function openHistory({ dataDir }: CliContext): History {
   mkdirSync(dataDir, { recursive: true, mode: 0o700 })

@@ -10,6 +10,7 @@ import { logsCommand } from './logs.ts'
 import { planCommand } from './plan.ts'
 import { pushCommand } from './push.ts'
 import { rollbackCommand } from './rollback.ts'
+import { rolloutCommand } from './rollout.ts'
 import { serviceCommand } from './service.ts'
 import { statusCommand } from './status.ts'
 import { trustCommand } from './trust.ts'
@@ -23,6 +24,7 @@ export const commands: readonly Command[] = [
   serviceCommand,
   planCommand,
   pushCommand,
+  rolloutCommand,
   watchCommand,
   statusCommand,
   historyCommand,

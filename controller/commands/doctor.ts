@@ -8,6 +8,7 @@ import type { CliContext } from '../cli/context.ts'
 import {
   environmentFlag,
   hostFlag,
+  onFlag,
   hostKeyFlag,
   openWorkspace,
   signerFor,
@@ -28,7 +29,7 @@ export const doctorCommand: Command = {
   name: 'doctor',
   summary: 'check this machine and every host, and say what to do about what is wrong',
   args: [{ arg: '[host]', summary: 'only this host; all of the environment when left out' }],
-  flags: [environmentFlag, hostFlag, hostKeyFlag],
+  flags: [environmentFlag, hostFlag, onFlag, hostKeyFlag],
   examples: ['deployctl doctor', 'deployctl doctor web1', 'deployctl doctor --json'],
   async run(parsed, context) {
     const { out } = context

@@ -1,7 +1,14 @@
 import { text, type Command } from '../cli/command.ts'
 import { groupHosts } from '../cli/push-screen.ts'
 import { table } from '../cli/table.ts'
-import { environmentFlag, hostFlag, hostKeyFlag, openWorkspace, type Workspace } from '../cli/workspace.ts'
+import {
+  environmentFlag,
+  hostFlag,
+  onFlag,
+  hostKeyFlag,
+  openWorkspace,
+  type Workspace,
+} from '../cli/workspace.ts'
 import { ago, duration } from '../cli/words.ts'
 import { DeployError } from '../../shared/errors.ts'
 import { namespaces } from '../../shared/formats/namespaces.ts'
@@ -21,6 +28,7 @@ export const historyCommand: Command = {
   flags: [
     environmentFlag,
     hostFlag,
+    onFlag,
     { flag: '-n, --limit <count>', summary: 'how many orders', default: defaultLimit },
     { flag: '--verify', summary: 'check every signature and the chain of receipts, here and on the hosts' },
     { flag: '--export <dir>', summary: 'write every signed document to files, for ssh-keygen -Y verify' },
@@ -67,8 +75,9 @@ export const historyCommand: Command = {
     const limit = Math.min(1000, Math.max(1, Number.parseInt(text(parsed, 'limit') ?? defaultLimit, 10) || 1))
     const pushes = history.pushes(project.config.service, text(parsed, 'env') ?? null, limit)
     if (pushes.length === 0) out.line('Nothing was deployed from here yet.')
-    const rows = pushes.map((push) => ({ push, results: history.results(push.opId) }))
-    for (const { push, results } of rows) out.event(eventOf(push, results))
+    const orders = pushes.map((push) => ({ push, results: history.results(push.opId) }))
+    for (const { push, results } of orders) out.event(eventOf(push, results))
+    const rows = byRollout(orders)
     if (rows.length > 0)
       out.line(
         table(
@@ -90,6 +99,20 @@ export const historyCommand: Command = {
     )
     for (const way of new Set(ways)) out.note(way)
   },
+}
+
+type Told = { push: Push; results: HostResult[] }
+
+/** The orders of a rollout are one thing to people: a line for what it deployed, one for what it took back. */
+function byRollout(orders: readonly Told[]): Told[] {
+  const groups = new Map<string, Told>()
+  for (const { push, results } of orders) {
+    const key = push.rollout === null ? push.opId : `${push.rollout} ${push.action}`
+    const group = groups.get(key) ?? { push, results: [] }
+    group.results.push(...results)
+    groups.set(key, group)
+  }
+  return [...groups.values()]
 }
 
 /** Whether the hosts show what they showed before. Gives why one could not be asked. */

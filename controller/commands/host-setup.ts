@@ -10,7 +10,7 @@ import { readTemplates } from '../../shared/install/templates.ts'
 import type { Step } from '../../shared/install/steps.ts'
 import { text, type Parsed } from '../cli/command.ts'
 import type { CliContext } from '../cli/context.ts'
-import { openHistory, sessionOptions } from '../cli/workspace.ts'
+import { openHistory, sessionOptions, targetAt } from '../cli/workspace.ts'
 import { editHost } from '../config/edit.ts'
 import { loadProject } from '../config/load.ts'
 import { hostTarget, resolveTarget, type HostTarget } from '../config/target.ts'
@@ -67,7 +67,7 @@ export async function addHost(parsed: Parsed, context: CliContext, address: stri
 /** `host upgrade NAME`: this version of the agent, and what it wants of the host. */
 export async function upgradeHost(parsed: Parsed, context: CliContext, name: string): Promise<void> {
   const project = await loadProject(context.cwd)
-  const [target] = resolveTarget(project.config, text(parsed, 'env'), [name]).hosts
+  const [target] = (await targetAt(project, parsed, name, context)).hosts
   if (!target) throw new DeployError('E_USAGE', { detail: `There is no host ${name}.` })
   using setting = await openSetting(administrator(target, parsed), parsed, context, project.config.service)
   await bring(setting, target, parsed, context, null)

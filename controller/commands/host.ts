@@ -1,12 +1,12 @@
 import { DeployError } from '../../shared/errors.ts'
 import { fingerprintOf, publicKeyBlob } from '../../shared/sshsig/public-key.ts'
-import { text, type Command, type Parsed } from '../cli/command.ts'
+import type { Command, Parsed } from '../cli/command.ts'
 import type { CliContext } from '../cli/context.ts'
 import { table } from '../cli/table.ts'
-import { environmentFlag, hostKeyFlag, openHistory, openWorkspace } from '../cli/workspace.ts'
+import { environmentFlag, hostKeyFlag, openHistory, openWorkspace, targetAt } from '../cli/workspace.ts'
 import { editHost } from '../config/edit.ts'
 import { loadProject } from '../config/load.ts'
-import { resolveTarget, type HostTarget } from '../config/target.ts'
+import type { HostTarget } from '../config/target.ts'
 import { openFleet } from '../identity/fleet.ts'
 import { adminFlags } from '../install/admin-flags.ts'
 import { reach } from './host-reach.ts'
@@ -100,7 +100,7 @@ async function list(parsed: Parsed, context: CliContext) {
 
 async function remove(parsed: Parsed, context: CliContext, name: string) {
   const project = await loadProject(context.cwd)
-  const { environment, hosts } = resolveTarget(project.config, text(parsed, 'env'), [name])
+  const { environment, hosts } = await targetAt(project, parsed, name, context)
   const isUninstalling = parsed.flags['uninstall'] === true
   const [target] = hosts
   if (isUninstalling && target) {
@@ -115,7 +115,7 @@ async function remove(parsed: Parsed, context: CliContext, name: string) {
 
 async function trust(parsed: Parsed, context: CliContext, name: string) {
   const project = await loadProject(context.cwd)
-  const [target] = resolveTarget(project.config, text(parsed, 'env'), [name]).hosts
+  const [target] = (await targetAt(project, parsed, name, context)).hosts
   if (!target) throw new DeployError('E_USAGE', { detail: `There is no host ${name}.` })
   if (parsed.flags['replace'] === true) await forget(target, context)
   await reach(target, parsed, context)

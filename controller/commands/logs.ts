@@ -2,7 +2,7 @@ import { styleText } from 'node:util'
 import { parserOf } from '../../shared/schema.ts'
 import { LogLine } from '../../shared/wire/api.ts'
 import { text, type Command } from '../cli/command.ts'
-import { environmentFlag, hostFlag, hostKeyFlag, openWorkspace } from '../cli/workspace.ts'
+import { environmentFlag, hostFlag, onFlag, hostKeyFlag, openWorkspace } from '../cli/workspace.ts'
 import { openAll } from '../push/deploy.ts'
 
 const lineParser = parserOf(LogLine)
@@ -14,6 +14,7 @@ export const logsCommand: Command = {
   flags: [
     environmentFlag,
     hostFlag,
+    onFlag,
     { flag: '-n, --lines <count>', summary: 'lines of each host', default: defaultLines },
     { flag: '-f, --follow', summary: 'go on with new lines' },
     hostKeyFlag,

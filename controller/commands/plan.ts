@@ -1,7 +1,7 @@
 import { encodeDocument, sha256Hex } from '../../shared/documents/document.ts'
 import { planActivation } from '../../shared/plan/planner.ts'
 import type { Command } from '../cli/command.ts'
-import { environmentFlag, hostFlag, hostKeyFlag, keyFlag, openWorkspace } from '../cli/workspace.ts'
+import { environmentFlag, hostFlag, onFlag, hostKeyFlag, keyFlag, openWorkspace } from '../cli/workspace.ts'
 import { bytes } from '../cli/words.ts'
 import { Bases } from '../push/bases.ts'
 import { openAll } from '../push/deploy.ts'
@@ -17,6 +17,7 @@ export const planCommand: Command = {
   flags: [
     environmentFlag,
     hostFlag,
+    onFlag,
     { flag: '--from <dir>', summary: 'a release that `deployctl build` saved' },
     statementFlag,
     keyFlag,

@@ -11,7 +11,7 @@ import { moment } from '../cli/words.ts'
 import type { Workspace } from '../cli/workspace.ts'
 import { readApprovalRequest, writeRequest } from '../identity/request-file.ts'
 import { checkApprovals } from '../push/authority.ts'
-import { environmentOf } from '../push/deploy.ts'
+import { environmentOf } from '../push/order.ts'
 import type { Release } from '../release/build.ts'
 
 const maxHours = 30 * 24

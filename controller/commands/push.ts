@@ -6,6 +6,7 @@ import { pushScreen } from '../cli/push-screen.ts'
 import {
   environmentFlag,
   hostFlag,
+  onFlag,
   hostKeyFlag,
   keyFlag,
   openWorkspace,
@@ -22,6 +23,8 @@ import { RequestedStrategy } from '../../shared/formats/service-spec.ts'
 import { parserOf } from '../../shared/schema.ts'
 import type { Signer } from '../../shared/sshsig/signer.ts'
 import { version } from '../../shared/version.ts'
+import { interruptible } from './rollout-drive.ts'
+import { rolloutFlags, rolloutOf } from './rollout-flags.ts'
 import { readApproved, requestFile, writeApprovalRequest } from './push-approval.ts'
 
 const strategyParser = parserOf(RequestedStrategy)
@@ -94,6 +97,7 @@ export const pushCommand: Command = {
   flags: [
     environmentFlag,
     hostFlag,
+    onFlag,
     { flag: '--from <dir>', summary: 'push a release that `deployctl build` saved' },
     { flag: '--as <version>', summary: 'version instead of the one from git' },
     statementFlag,
@@ -109,6 +113,7 @@ export const pushCommand: Command = {
       summary: 'auto, hot or handover (that or nothing), or restart',
       default: 'auto',
     },
+    ...rolloutFlags,
     { flag: '--stage', summary: 'upload only; nothing is switched' },
     { flag: '-y, --yes', summary: 'do not ask before pushing to a protected environment' },
     keyFlag,
@@ -126,7 +131,7 @@ export const pushCommand: Command = {
       throw new DeployError('E_USAGE', {
         detail: `--strategy is auto, hot, handover or restart, not "${strategy}".`,
       })
-    const workspace = await openWorkspace(parsed, context)
+    const workspace = await openWorkspace(parsed, context, rolloutOf(parsed))
     const asking = requestFile(parsed, workspace)
     const { out } = context
     using history = workspace.history
@@ -156,6 +161,7 @@ export const pushCommand: Command = {
       out,
       target.hosts.map(({ name }) => name),
     )
+    let stop = () => {}
     const outcome = await push({
       release,
       target,
@@ -169,7 +175,13 @@ export const pushCommand: Command = {
       reason: text(parsed, 'reason') ?? '',
       stageOnly: parsed.flags['stage'] === true || asking !== null,
       emit: screen.emit,
-    }).finally(() => screen.end())
+      onDriver: (driving, driver) => {
+        stop = interruptible(driving, driver, screen, parsed, workspace, context)
+      },
+    }).finally(() => {
+      stop()
+      screen.end()
+    })
     if (outcome.error) throw outcome.error
     if (asking !== null) await writeApprovalRequest(asking, release, parsed, workspace, context)
   },

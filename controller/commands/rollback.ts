@@ -8,6 +8,7 @@ import { pushScreen } from '../cli/push-screen.ts'
 import {
   environmentFlag,
   hostFlag,
+  onFlag,
   hostKeyFlag,
   keyFlag,
   openWorkspace,
@@ -30,6 +31,7 @@ export const rollbackCommand: Command = {
   flags: [
     environmentFlag,
     hostFlag,
+    onFlag,
     { flag: '-m, --reason <text>', summary: 'why, for the history' },
     { flag: '-y, --yes', summary: 'do not ask on a protected environment' },
     keyFlag,
@@ -77,6 +79,7 @@ export const rollbackCommand: Command = {
       }
       const error = outcomeOf(
         reports.filter((one) => one.result !== 'skipped') as Parameters<typeof outcomeOf>[0],
+        null,
       )
       if (error) throw error
     } finally {

@@ -4,7 +4,7 @@ import { planService, registrationOf } from '../../shared/install/plan-service.t
 import { readTemplates } from '../../shared/install/templates.ts'
 import { text, type Command, type Parsed } from '../cli/command.ts'
 import type { CliContext } from '../cli/context.ts'
-import { environmentFlag, hostFlag, hostKeyFlag, openWorkspace } from '../cli/workspace.ts'
+import { environmentFlag, hostFlag, onFlag, hostKeyFlag, openWorkspace } from '../cli/workspace.ts'
 import { adminFlags } from '../install/admin-flags.ts'
 
 export const serviceCommand: Command = {
@@ -14,6 +14,7 @@ export const serviceCommand: Command = {
   flags: [
     environmentFlag,
     hostFlag,
+    onFlag,
     hostKeyFlag,
     ...adminFlags,
     { flag: '--user <name>', summary: 'a user of the host to run it, instead of one of its own' },

@@ -1,6 +1,6 @@
 import type { Command } from '../cli/command.ts'
 import { table } from '../cli/table.ts'
-import { environmentFlag, hostFlag, hostKeyFlag, openWorkspace } from '../cli/workspace.ts'
+import { environmentFlag, hostFlag, onFlag, hostKeyFlag, openWorkspace } from '../cli/workspace.ts'
 import { short } from '../cli/words.ts'
 import { openAll } from '../push/deploy.ts'
 import { readCode, readState } from '../push/session.ts'
@@ -10,7 +10,7 @@ import type { CodeReport, ServiceState } from '../../shared/wire/api.ts'
 export const statusCommand: Command = {
   name: 'status',
   summary: 'what each host runs now',
-  flags: [environmentFlag, hostFlag, hostKeyFlag],
+  flags: [environmentFlag, hostFlag, onFlag, hostKeyFlag],
   examples: ['deployctl status', 'deployctl status -e staging --json'],
   async run(parsed, context) {
     const workspace = await openWorkspace(parsed, context)

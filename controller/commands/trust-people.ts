@@ -5,9 +5,9 @@ import { writeRoot } from '../../shared/trust/roots.ts'
 import { askYes, interactiveAsking, isInteractive } from '../cli/ask.ts'
 import { text, type Parsed } from '../cli/command.ts'
 import type { CliContext } from '../cli/context.ts'
-import { keyOptions, openHistory, sessionOptions } from '../cli/workspace.ts'
+import { keyOptions, openHistory, sessionOptions, targetOf } from '../cli/workspace.ts'
 import { loadProject } from '../config/load.ts'
-import { hostTarget, resolveTarget } from '../config/target.ts'
+import { hostTarget } from '../config/target.ts'
 import { chooseKey, createFleet, hasFleet, openFleet, openSigner } from '../identity/fleet.ts'
 import { openAll } from '../push/deploy.ts'
 import { readHello, readRoots } from '../push/session.ts'
@@ -82,15 +82,16 @@ export async function joinFleet(parsed: Parsed, context: CliContext): Promise<vo
 
 /** Brings the newest root to every host of an environment, or of all. */
 export async function publishRoot(parsed: Parsed, context: CliContext): Promise<void> {
-  const { config } = await loadProject(context.cwd)
+  const project = await loadProject(context.cwd)
   const fleet = openFleet(context.configDir)
   using history = openHistory(context)
   const named = text(parsed, 'env')
-  const only = text(parsed, 'host')?.split(',').filter(Boolean) ?? []
   const sessions = sessionOptions(parsed, context, fleet, history)
   let failure: DeployError | null = null
-  for (const name of named === undefined ? Object.keys(config.environments) : [named]) {
-    const { opened, failed } = await openAll({ sessions, target: resolveTarget(config, name, only) })
+  for (const name of named === undefined ? Object.keys(project.config.environments) : [named]) {
+    const { flags } = parsed
+    const target = await targetOf(project, { flags: { ...flags, env: name } }, context)
+    const { opened, failed } = await openAll({ sessions, target })
     for (const { target, hello, client } of opened) {
       client.close()
       context.out.line(`${target.name} follows root ${hello.root.version}`)

@@ -1,7 +1,7 @@
 import { DeployError } from '../../shared/errors.ts'
 import type { Command, Parsed } from '../cli/command.ts'
 import type { CliContext } from '../cli/context.ts'
-import { environmentFlag, hostFlag, hostKeyFlag, keyFlag } from '../cli/workspace.ts'
+import { environmentFlag, hostFlag, onFlag, hostKeyFlag, keyFlag } from '../cli/workspace.ts'
 
 const actions = [
   'show',
@@ -53,6 +53,7 @@ export const trustCommand: Command = {
     { flag: '-y, --yes', summary: 'do not ask' },
     environmentFlag,
     hostFlag,
+    onFlag,
     keyFlag,
     hostKeyFlag,
   ],

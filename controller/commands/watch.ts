@@ -6,6 +6,7 @@ import type { Output } from '../cli/context.ts'
 import {
   environmentFlag,
   hostFlag,
+  onFlag,
   hostKeyFlag,
   keyFlag,
   openWorkspace,
@@ -27,6 +28,7 @@ export const watchCommand: Command = {
   flags: [
     environmentFlag,
     hostFlag,
+    onFlag,
     { flag: '--skip <names>', summary: 'leave out these gates of deploy.yaml, separated by commas' },
     keyFlag,
     hostKeyFlag,

@@ -2,6 +2,7 @@ import { EnvName, Name, Seconds } from '../../shared/formats/names.ts'
 import { ActivationSpec, HealthSpec, RunSpec } from '../../shared/formats/service-spec.ts'
 import { SocketSpec } from '../../shared/formats/sockets.ts'
 import { described, Strict, Type, type Static } from '../../shared/schema.ts'
+import { RolloutConfig } from './rollout-schema.ts'
 
 const Pattern = Type.String({ minLength: 1, maxLength: 1024 })
 const Patterns = (description: string) => Type.Optional(Type.Array(Pattern, { maxItems: 1000, description }))
@@ -10,17 +11,11 @@ const Target = Type.String({
   maxLength: 320,
 })
 
-const Rollout = Strict({
-  parallel: Type.Optional(
-    Type.Integer({ minimum: 1, maximum: 100, description: 'How many hosts are worked on at once (8).' }),
-  ),
-  onUnreachable: Type.Optional(
-    Type.Union([Type.Literal('fail'), Type.Literal('skip')], {
-      description:
-        'A host that cannot be reached: `fail` before anything is switched anywhere (the default), or `skip` it.',
-    }),
-  ),
-})
+export const Labels = Type.Record(
+  Type.String({ pattern: '^[a-z0-9][a-z0-9._-]{0,62}$' }),
+  Type.String({ pattern: '^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$' }),
+  { maxProperties: 32 },
+)
 
 const Host = Type.Union([
   described(Target, '`[user@]host[:port]`; the user is deployctl when left out.'),
@@ -35,15 +30,48 @@ const Host = Type.Union([
     identity: Type.Optional(
       Type.String({ minLength: 1, maxLength: 4096, description: 'Private key file to log in with.' }),
     ),
+    labels: Type.Optional(described(Labels, 'What tells it apart, for `--on zone=eu,role=web` and batches.')),
   }),
 ])
 
-const EnvironmentConfig = Strict({
-  hosts: Type.Record(Name, Host, {
-    minProperties: 0,
-    maxProperties: 1000,
-    description: 'By the name each host has in this fleet.',
+/** Hosts by their names: in deploy.yaml, in a file, or as a command prints them. */
+export const Hosts = Type.Record(Name, Host, {
+  minProperties: 0,
+  maxProperties: 1000,
+  description: 'By the name each host has in this fleet.',
+})
+export type Hosts = Static<typeof Hosts>
+
+const Inventory = Type.Union([
+  Strict({
+    file: Type.String({
+      minLength: 1,
+      maxLength: 4096,
+      description: 'A YAML or JSON file of hosts, as `hosts` has them; relative to deploy.yaml.',
+    }),
   }),
+  Strict({
+    sshConfig: Type.String({
+      pattern: '^[A-Za-z0-9._*?-]{1,253}$',
+      description: 'Hosts of your ~/.ssh/config whose alias fits this pattern, such as web-*.',
+    }),
+    labels: Type.Optional(described(Labels, 'What all of them are.')),
+  }),
+  Strict({
+    command: Type.Array(Type.String({ minLength: 1, maxLength: 4096 }), {
+      minItems: 1,
+      maxItems: 64,
+      description: 'A program that prints hosts as JSON, as `hosts` has them; run beside deploy.yaml.',
+    }),
+  }),
+])
+export type Inventory = Static<typeof Inventory>
+
+const EnvironmentConfig = Strict({
+  hosts: Hosts,
+  inventory: Type.Optional(
+    Type.Array(Inventory, { maxItems: 16, description: 'Where further hosts are listed.' }),
+  ),
   env: Type.Optional(
     Type.Record(EnvName, Type.Union([Type.String({ maxLength: 32_768 }), Type.Number(), Type.Boolean()]), {
       maxProperties: 256,
@@ -60,7 +88,7 @@ const EnvironmentConfig = Strict({
     }),
   ),
   confirmSeconds: Type.Optional(described(Seconds, 'Instead of activation.confirmSeconds.')),
-  rollout: Type.Optional(described(Rollout, 'Instead of the general rollout.')),
+  rollout: Type.Optional(described(RolloutConfig, 'Instead of the general rollout, key by key.')),
 })
 
 /** deploy.yaml. This schema is the check, the type, the documentation and what editors use. */
@@ -117,9 +145,7 @@ export const Config = Strict(
         { description: 'What `deployctl watch` does on a save.' },
       ),
     ),
-    rollout: Type.Optional(
-      described(Rollout, 'How many hosts at once, and what becomes of those that are away.'),
-    ),
+    rollout: Type.Optional(described(RolloutConfig, 'How a release spreads over the hosts.')),
   },
   { title: 'deploy.yaml' },
 )

@@ -3,6 +3,7 @@ import type { Receipt } from '../../shared/formats/receipt.ts'
 import type { SignedApproval } from '../../shared/wire/api.ts'
 import { openDatabase, type Db } from '../../shared/database.ts'
 import { migrations } from './migrations.ts'
+import { Rollouts } from './rollouts.ts'
 
 /** One order that this controller signed, on all its hosts. */
 export type Push = {
@@ -21,6 +22,8 @@ export type Push = {
   reason: string
   order: Buffer
   orderSignatures: string[]
+  /** Id of the rollout that it is a part of. */
+  rollout: string | null
 }
 
 /** What became of it on one host; without a receipt the result is what the controller saw. */
@@ -47,9 +50,11 @@ type PushRow = Record<string, string | number | Buffer | null>
 /** The controller's own record. The hosts' journals are the truth; this can be rebuilt from them. */
 export class History implements Disposable {
   readonly #db: Db
+  readonly rollouts: Rollouts
 
   constructor(file: string) {
     this.#db = openDatabase(file, migrations)
+    this.rollouts = new Rollouts(this.#db)
   }
 
   /** Written before the order is sent, so that a push that dies can be found again. */
@@ -57,7 +62,7 @@ export class History implements Disposable {
     this.#db
       .prepare(
         `INSERT INTO pushes VALUES (@opId, @at, @action, @service, @environment, @release, @version, @commit,
-         @dirty, @signer, @fingerprint, @reason, @order, @orderSignatures, @provenance, @approvals)`,
+         @dirty, @signer, @fingerprint, @reason, @order, @orderSignatures, @provenance, @approvals, @rollout)`,
       )
       .run({
         ...push,
@@ -98,6 +103,16 @@ export class History implements Disposable {
       )
       .all(service, environment, environment, limit)
     return rows.map(pushOf)
+  }
+
+  push(opId: string): Push | null {
+    const row = this.#db.prepare<unknown[], PushRow>('SELECT * FROM pushes WHERE op_id = ?').get(opId)
+    return row ? pushOf(row) : null
+  }
+
+  /** All of it is durable, or none. */
+  atOnce<T>(change: () => T): T {
+    return this.#db.transaction(change).immediate()
   }
 
   results(opId: string): HostResult[] {

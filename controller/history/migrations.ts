@@ -28,4 +28,22 @@ export const migrations: readonly string[] = [
      fleet TEXT NOT NULL, host TEXT NOT NULL, number INTEGER NOT NULL, digest TEXT NOT NULL,
      PRIMARY KEY (fleet, host, number)
    ) STRICT;`,
+  `ALTER TABLE pushes ADD COLUMN rollout TEXT;
+   CREATE TABLE rollouts (
+     id TEXT PRIMARY KEY, began TEXT NOT NULL, service TEXT NOT NULL, environment TEXT NOT NULL,
+     release TEXT NOT NULL, version TEXT NOT NULL, details TEXT NOT NULL, plan TEXT NOT NULL,
+     state TEXT NOT NULL, life TEXT NOT NULL, driver TEXT, beat INTEGER NOT NULL, ended TEXT
+   ) STRICT;
+   CREATE INDEX rollouts_by_time ON rollouts (service, began);
+   CREATE TABLE rollout_hosts (
+     id TEXT NOT NULL REFERENCES rollouts, host TEXT NOT NULL, at TEXT NOT NULL, before TEXT, op_id TEXT,
+     PRIMARY KEY (id, host)
+   ) STRICT;
+   CREATE TABLE rollout_events (
+     id TEXT NOT NULL REFERENCES rollouts, n INTEGER NOT NULL, at TEXT NOT NULL, event TEXT NOT NULL,
+     PRIMARY KEY (id, n)
+   ) STRICT;
+   CREATE TABLE rollout_commands (
+     n INTEGER PRIMARY KEY, id TEXT NOT NULL REFERENCES rollouts, command TEXT NOT NULL, at TEXT NOT NULL
+   ) STRICT;`,
 ]

@@ -3,7 +3,8 @@ import type { Order } from '../../shared/formats/order.ts'
 import { openApproval, parseApproval } from '../../shared/trust/approvals.ts'
 import { authorize } from '../../shared/trust/authorize.decide.ts'
 import type { SignedApproval } from '../../shared/wire/api.ts'
-import type { DeployOptions, Ready, What } from './deploy-options.ts'
+import type { DeployOptions, Ready } from './deploy-options.ts'
+import type { What } from './what.ts'
 
 /**
  * The hosts' own rule, asked before anything is sent: nobody should learn from the tenth host that

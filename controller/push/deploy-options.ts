@@ -1,5 +1,3 @@
-import type { Provenance } from '../../shared/formats/manifest.ts'
-import type { Order } from '../../shared/formats/order.ts'
 import type { Signer } from '../../shared/sshsig/signer.ts'
 import type { ServiceState, SignedApproval } from '../../shared/wire/api.ts'
 import type { Target } from '../config/target.ts'
@@ -18,17 +16,4 @@ export type DeployOptions = {
   emit: Emit
   /** What people agreed to, to be brought along. */
   approvals: readonly SignedApproval[]
-}
-
-/** What an order is about. */
-export type What = {
-  action: Order['action']
-  service: string
-  release: string
-  version: string
-  strategy: Order['strategy']
-  reason: string
-  provenance: Provenance | null
-  /** Of the release, as they are known here. */
-  releaseSignatures: readonly string[]
 }

@@ -1,20 +1,15 @@
-import { randomBytes } from 'node:crypto'
 import pLimit from 'p-limit'
-import { encodeDocument, sha256Hex } from '../../shared/documents/document.ts'
 import { DeployError, asDeployError, isErrorCode } from '../../shared/errors.ts'
-import { namespaces } from '../../shared/formats/namespaces.ts'
-import type { Order } from '../../shared/formats/order.ts'
-import { checkRootTime } from '../../shared/trust/root.ts'
 import type { HostTarget } from '../config/target.ts'
 import type { History } from '../history/history.ts'
 import { checkAuthority } from './authority.ts'
-import type { DeployOptions, Ready, What } from './deploy-options.ts'
+import type { DeployOptions, Ready } from './deploy-options.ts'
+import type { What } from './what.ts'
 import type { HostReport } from './events.ts'
-import { follow, type SignedOrder } from './follow.ts'
+import { follow, type FollowOptions } from './follow.ts'
+import { environmentOf, makeOrder, type SignedOrder } from './order.ts'
 import type { OpenedReceipt } from './receipt.ts'
 import { agreeOnRoot, openSession, type Session } from './session.ts'
-
-const orderMinutes = 5
 
 export const blankReport = (host: string): HostReport => ({
   host,
@@ -36,7 +31,7 @@ export async function openAll({
   sessions,
   target,
 }: Pick<DeployOptions, 'sessions' | 'target'>): Promise<OpenedHosts> {
-  const limit = pLimit(target.parallel)
+  const limit = pLimit(target.rollout.policy.parallel)
   const opened: Session[] = []
   const failed: OpenedHosts['failed'] = []
   const open = async (host: HostTarget) => {
@@ -55,84 +50,37 @@ export async function openAll({
   return { opened, failed }
 }
 
-/**
- * Signs one order for all hosts and sees it through on each: events, the confirm over a fresh
- * connection, the receipt. Everything is in the history, the order before it is sent.
- */
+/** Signs one order for all hosts and sees it through on each. Everything is in the history, the order before it is sent. */
 export async function carryOut(
   ready: readonly Ready[],
   what: What,
   options: DeployOptions,
 ): Promise<HostReport[]> {
-  const { history, target, signer } = options
   checkAuthority(ready, what, options, environmentOf(options))
-  const order = await makeOrder(ready, what, options)
-  history.recordPush({
-    opId: order.opId,
-    at: order.at,
-    action: what.action,
-    service: what.service,
-    environment: target.environment.name,
-    release: what.release,
-    version: what.version,
-    provenance: what.provenance,
-    approvals: options.approvals,
-    signer: options.sessions.fleet.root.keys.find(({ key }) => key === signer.publicKey)?.owner ?? '?',
-    fingerprint: signer.fingerprint,
-    reason: what.reason,
-    order: order.bytes,
-    orderSignatures: order.signatures,
-  })
-  const limit = pLimit(target.parallel)
-  return Promise.all(ready.map((one) => limit(() => carryOutOn(one, order, options))))
-}
-
-/** As orders and approvals name it. */
-export const environmentOf = ({ target: { environment } }: Pick<DeployOptions, 'target'>) => ({
-  name: environment.name,
-  digest: sha256Hex(encodeDocument(environment)),
-})
-
-async function makeOrder(ready: readonly Ready[], what: What, options: DeployOptions): Promise<SignedOrder> {
-  const { sessions, signer, target, approvals } = options
-  const { root } = sessions.fleet
-  const now = Date.now()
-  checkRootTime(root, new Date(now).toISOString())
-  const order: Order = {
-    spec: 'deployctl/order/v1',
-    fleet: root.fleet,
-    epoch: root.epoch,
-    root: root.version,
-    opId: randomBytes(16).toString('hex'),
-    action: what.action,
-    service: what.service,
-    release: what.release,
-    environment: environmentOf(options),
-    strategy: what.strategy,
-    confirmSeconds: target.confirmSeconds,
-    notBefore: new Date(now).toISOString(),
-    expires: new Date(now + orderMinutes * 60_000).toISOString(),
-    reason: what.reason,
-    hosts: ready.map(({ session, state }) => ({
-      id: session.target.name,
-      seq: state.seq + 1,
-      prev: state.active,
-      challenge: state.challenge,
-    })),
+  const order = await makeOrder(ready, what, options, null)
+  const limit = pLimit(options.target.rollout.policy.parallel)
+  const { sessions, history, emit, target } = options
+  const following = { sessions, history, emit, environment: target.environment }
+  const one = async (each: Ready) => {
+    const { report, opened } = await runOrder(each, order, following)
+    record(history, order.opId, report, opened)
+    emit({ type: 'result', ...report })
+    return report
   }
-  const bytes = encodeDocument(order)
-  const signatures = [await signer.sign(namespaces.order, bytes)]
-  const release = what.releaseSignatures
-  return { opId: order.opId, at: order.notBefore, bytes, signatures, release, approvals }
+  return Promise.all(ready.map((each) => limit(() => one(each))))
 }
 
-async function carryOutOn(ready: Ready, order: SignedOrder, options: DeployOptions): Promise<HostReport> {
-  const { session, beganMs } = ready
+/** An order on one host, to what it came to: the confirm over a fresh connection, the receipt. Never throws. */
+export async function runOrder(
+  { session, beganMs }: Pick<Ready, 'session' | 'beganMs'>,
+  order: SignedOrder,
+  options: FollowOptions,
+): Promise<{ report: HostReport; opened: OpenedReceipt | null }> {
   const report = blankReport(session.target.name)
   const used = { sent: 0, received: 0 }
   let opened: OpenedReceipt | null = null
   try {
-    opened = await follow(ready, order, options, used)
+    opened = await follow(session, order, options, used)
     takeReceipt(report, opened)
   } catch (error) {
     report.error = asDeployError(error)
@@ -143,12 +91,11 @@ async function carryOutOn(ready: Ready, order: SignedOrder, options: DeployOptio
   report.sent = bytes.sent + used.sent
   report.received = bytes.received + used.received
   report.ms = Math.round(performance.now() - beganMs)
-  record(options.history, order.opId, report, opened)
-  options.emit({ type: 'result', ...report })
-  return report
+  return { report, opened }
 }
 
-function record(history: History, opId: string, report: HostReport, opened: OpenedReceipt | null) {
+/** What an order came to on a host. */
+export function record(history: History, opId: string, report: HostReport, opened: OpenedReceipt | null) {
   const { host, result, strategy, reasons, steps, error } = report
   if (result === 'unchanged' || result === 'skipped') return
   history.recordResult({

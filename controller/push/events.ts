@@ -1,5 +1,6 @@
 import type { DeployError } from '../../shared/errors.ts'
 import type { Drain, Receipt } from '../../shared/formats/receipt.ts'
+import type { Rollout } from '../rollout/machine.ts'
 import type { DeploymentEvent } from '../../shared/wire/api.ts'
 
 export type HostResultName = Receipt['result'] | 'unknown' | 'unchanged' | 'skipped'
@@ -19,11 +20,28 @@ export type HostReport = {
   received: number
 }
 
+/** How a rollout stands; told whenever it changes its state or its batch. */
+export type RolloutNews = {
+  type: 'rollout'
+  id: string
+  state: Rollout['state']
+  /** From 1. */
+  batch: number
+  batches: number
+  /** The hosts of this batch. */
+  hosts: readonly string[]
+  why: string | null
+  bakeSeconds: number
+  /** Hosts at work at once. */
+  parallel: number
+}
+
 /** Everything a push tells; the screen, `--json` and the history listen to the same. */
 export type PushEvent =
   | { type: 'stage'; host: string; stage: string }
   | { type: 'progress'; host: string; sent: number; total: number }
   | { type: 'event'; host: string; event: DeploymentEvent }
   | ({ type: 'result' } & HostReport)
+  | RolloutNews
 
 export type Emit = (event: PushEvent) => void

@@ -1,12 +1,14 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { DeployError, asDeployError } from '../../shared/errors.ts'
+import type { Environment } from '../../shared/formats/order.ts'
 import { parserOf } from '../../shared/schema.ts'
-import { DeploymentEvent, type SignedApproval } from '../../shared/wire/api.ts'
+import { DeploymentEvent } from '../../shared/wire/api.ts'
 import type { HostTarget } from '../config/target.ts'
 import type { ChannelClient } from '../transport/channel-client.ts'
-import type { DeployOptions, Ready } from './deploy-options.ts'
+import type { DeployOptions } from './deploy-options.ts'
+import type { SignedOrder } from './order.ts'
 import { checkAnswers, openReceipt, type OpenedReceipt } from './receipt.ts'
-import { confirm, openSession } from './session.ts'
+import { confirm, openSession, type Session } from './session.ts'
 
 const eventParser = parserOf(DeploymentEvent)
 const reconnects = 5
@@ -14,42 +16,45 @@ const reconnectMs = 500
 /** The connection broke; what the order came to can be asked for again. */
 const cutCodes = new Set(['E_CONNECTION_LOST', 'E_SSH_CONNECT', 'E_SSH_SUBSYSTEM'])
 
-export type SignedOrder = {
-  opId: string
-  at: string
-  bytes: Buffer
-  signatures: string[]
-  release: readonly string[]
-  approvals: readonly SignedApproval[]
+export type FollowOptions = Pick<DeployOptions, 'sessions' | 'history' | 'emit'> & {
+  environment: Environment
+  /** Whether it was sent before, by somebody who died since. */
+  wasSent?: boolean
+  /** Nobody waits any longer; its reason is thrown. */
+  signal?: AbortSignal
 }
 
 /**
  * Sends an order and sees it through to its receipt: reads the events, confirms, and takes a cut
  * connection up again where it broke.
  * @param used where the bytes of further connections are counted
+ * @throws DeployError E_ORDER_LOST when the host knows nothing of it, and those of the host
  */
 export async function follow(
-  { session }: Ready,
+  session: Session,
   order: SignedOrder,
-  options: DeployOptions,
+  options: FollowOptions,
   used: { sent: number; received: number },
 ): Promise<OpenedReceipt> {
   const { target } = session
   const request = JSON.stringify({
     order: order.bytes.toString(),
     signatures: order.signatures,
-    environment: options.target.environment,
+    environment: options.environment,
     ...(order.release.length > 0 && { release: order.release }),
     approvals: order.approvals,
   })
   let last = 0
   const reopened: ChannelClient[] = []
+  const stop = () => (reopened.at(-1) ?? session.client).close()
+  options.signal?.addEventListener('abort', stop)
   try {
     for (let attempt = 0; ; attempt++) {
+      options.signal?.throwIfAborted()
       const client = reopened.at(-1) ?? session.client
       try {
         const stream =
-          attempt === 0
+          attempt === 0 && options.wasSent !== true
             ? client.lines('/v1/orders', eventParser, request)
             : client.lines(`/v1/deployments/${order.opId}/events?after=${last}`, eventParser)
         for await (const event of stream) {
@@ -59,15 +64,19 @@ export async function follow(
         }
         if (last === 0) throw new DeployError('E_ORDER_LOST', { host: target.name })
       } catch (error) {
+        options.signal?.throwIfAborted()
         const failure = asDeployError(error)
         if (!cutCodes.has(failure.code) || attempt >= reconnects) throw failure
         options.emit({ type: 'stage', host: target.name, stage: 'connection lost, asking again' })
-        await delay(reconnectMs * 2 ** attempt * (0.5 + Math.random()))
+        await delay(reconnectMs * 2 ** attempt * (0.5 + Math.random()), undefined, {
+          signal: options.signal,
+        }).catch(() => {})
         const again = await openSession(target, options.sessions).catch(() => null)
         if (again) reopened.push(again.client)
       }
     }
   } finally {
+    options.signal?.removeEventListener('abort', stop)
     for (const client of reopened) {
       const { sent, received } = client.bytes()
       used.sent += sent
@@ -81,7 +90,7 @@ async function onEvent(
   event: DeploymentEvent,
   target: HostTarget,
   order: SignedOrder,
-  { emit, sessions, history }: DeployOptions,
+  { emit, sessions, history }: FollowOptions,
   used: { sent: number; received: number },
 ): Promise<OpenedReceipt | null> {
   emit({ type: 'event', host: target.name, event })

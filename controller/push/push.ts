@@ -1,15 +1,24 @@
+import { randomBytes, randomUUID } from 'node:crypto'
 import pLimit from 'p-limit'
-import { encodeDocument, sha256Hex } from '../../shared/documents/document.ts'
-import { DeployError, asDeployError } from '../../shared/errors.ts'
+import { type DeployError, asDeployError } from '../../shared/errors.ts'
 import type { Order } from '../../shared/formats/order.ts'
+import type { RolloutPlan } from '../../shared/formats/rollout.ts'
+import type { RolloutRecord } from '../history/rollouts.ts'
 import type { Release } from '../release/build.ts'
 import { Bases } from './bases.ts'
 import type { DeployOptions, Ready } from './deploy-options.ts'
-import { blankReport, carryOut, openAll, type OpenedHosts } from './deploy.ts'
+import { planBatches } from '../rollout/batches.decide.ts'
+import { Driver } from '../rollout/driver.ts'
+import { planned, type Rollout } from '../rollout/machine.ts'
+import { isTakingPart, reportsOf, resultOf } from '../rollout/result.ts'
+import { checkAuthority } from './authority.ts'
+import { blankReport, openAll, type OpenedHosts } from './deploy.ts'
 import type { HostReport } from './events.ts'
 import { outcomeOf } from './outcome.decide.ts'
+import { environmentOf } from './order.ts'
 import type { Session } from './session.ts'
 import { findBase, uploadRelease } from './upload.ts'
+import type { What } from './what.ts'
 
 export type PushOptions = DeployOptions & {
   release: Release
@@ -22,9 +31,12 @@ export type PushOptions = DeployOptions & {
   opening?: Promise<OpenedHosts> | undefined
   /** Whoever opened them needs them again. */
   keepsConnections?: boolean
+  /** Told who drives the rollout, as soon as somebody does. */
+  onDriver?: (driving: Driver, driver: string) => void
 }
 
-export type PushOutcome = { reports: HostReport[]; error: DeployError | null }
+/** `rollout` is null where nothing was to be ordered. */
+export type PushOutcome = { reports: HostReport[]; error: DeployError | null; rollout: Rollout | null }
 
 /**
  * A release to all hosts of an environment. Nothing is switched anywhere before every host that must
@@ -40,7 +52,7 @@ export async function push(options: PushOptions): Promise<PushOutcome> {
     emit({ type: 'result', ...one })
   }
   try {
-    const isSkipping = target.onUnreachable === 'skip' && opened.length > 0
+    const isSkipping = target.rollout.onUnreachable === 'skip' && opened.length > 0
     for (const { host, error } of failed)
       report({ ...blankReport(host), result: isSkipping ? 'skipped' : 'aborted', error })
     const [unreachable] = isSkipping ? [] : failed
@@ -50,7 +62,9 @@ export async function push(options: PushOptions): Promise<PushOutcome> {
     const [refused] = uploaded.failed
     const others = uploaded.ready.map(({ session }) => session)
     if (refused) return abandon(others, reports, report, refused.error)
-    const [outcome] = await Promise.all([order(uploaded.ready, reports, report, options), remember(options)])
+    const skipped = failed.map(({ host }) => host)
+    const ordering = order(uploaded.ready, skipped, reports, report, options)
+    const [outcome] = await Promise.all([ordering, remember(options)])
     return outcome
   } finally {
     if (options.keepsConnections !== true) for (const { client } of opened) client.close()
@@ -66,13 +80,13 @@ function abandon(
 ): PushOutcome {
   for (const { target } of others)
     report({ ...blankReport(target.name), result: 'aborted', reasons: ['another host could not take part'] })
-  return { reports, error }
+  return { reports, error, rollout: null }
 }
 
 async function uploadAll(sessions: readonly Session[], options: PushOptions) {
   const { release, target, history, emit, cacheDir } = options
   const bases = new Bases(cacheDir, release.manifest.service)
-  const limit = pLimit(target.parallel)
+  const limit = pLimit(target.rollout.policy.parallel)
   const ready: Ready[] = []
   const failed: { host: string; error: DeployError }[] = []
   const upload = async (session: Session) => {
@@ -91,6 +105,8 @@ async function uploadAll(sessions: readonly Session[], options: PushOptions) {
     }
   }
   await Promise.all(sessions.map((session) => limit(() => upload(session))))
+  // Whose turn is when follows the order in which hosts are listed, not their speed.
+  ready.sort((a, b) => sessions.indexOf(a.session) - sessions.indexOf(b.session))
   return { ready, failed }
 }
 
@@ -102,16 +118,16 @@ async function remember({ history, release, cacheDir }: PushOptions) {
 
 async function order(
   ready: readonly Ready[],
+  skipped: readonly string[],
   reports: HostReport[],
   report: (one: HostReport) => void,
   options: PushOptions,
 ): Promise<PushOutcome> {
   const { release, target } = options
-  const { provenance, version, service } = release.manifest
-  const environment = sha256Hex(encodeDocument(target.environment))
+  const environment = environmentOf({ target })
   const isCurrent = ({ state }: Ready) =>
     state.active === release.digest &&
-    state.environment === environment &&
+    state.environment === environment.digest &&
     state.instances.some((one) => one.state === 'running')
   const todo = options.stageOnly ? [] : ready.filter((one) => !isCurrent(one))
   for (const one of ready.filter((each) => !todo.includes(each))) {
@@ -120,23 +136,47 @@ async function order(
     const ms = Math.round(performance.now() - one.beganMs)
     report({ ...blankReport(one.session.target.name), result: 'unchanged', reasons, sent, received, ms })
   }
-  if (todo.length > 0) {
-    const { strategy, reason } = options
-    const what = {
-      action: 'deploy' as const,
-      service,
-      release: release.digest,
-      version,
-      provenance,
-      releaseSignatures: release.signatures,
-      strategy,
-      reason,
-    }
-    reports.push(...(await carryOut(todo, what, options)))
+  if (todo.length === 0)
+    return { reports, error: outcomeOf(reports.filter(isTakingPart), null), rollout: null }
+  const record = makeRecord(todo, skipped, options)
+  checkAuthority(todo, record.details.what, options, environment)
+  const driver = randomUUID()
+  options.history.rollouts.create(record, driver)
+  const names = new Map(todo.map((one) => [one.session.target.name, one]))
+  const keepsConnections = options.keepsConnections === true
+  const driving = new Driver({ ...options, record, driver, ready: names, keepsConnections })
+  options.onDriver?.(driving, driver)
+  const { rollout, reports: own } = await driving.run()
+  return {
+    reports: [...reports, ...reportsOf(rollout, own)],
+    error: resultOf(rollout, reports, own),
+    rollout,
   }
-  return { reports, error: outcomeOf(reports.filter(isTakingPart)) }
 }
 
-const isTakingPart = (
-  report: HostReport,
-): report is HostReport & { result: Exclude<HostReport['result'], 'skipped'> } => report.result !== 'skipped'
+function makeRecord(todo: readonly Ready[], skipped: readonly string[], options: PushOptions): RolloutRecord {
+  const { release, target, strategy, reason, approvals } = options
+  const { provenance, version, service } = release.manifest
+  const hosts = todo.map(({ session: { target: host } }) => host)
+  const plan: RolloutPlan = {
+    id: randomBytes(16).toString('hex'),
+    began: new Date().toISOString(),
+    ...planBatches(hosts, target.rollout.batches),
+    policy: target.rollout.policy,
+  }
+  const what: What = {
+    action: 'deploy',
+    service,
+    release: release.digest,
+    version,
+    provenance,
+    releaseSignatures: release.signatures,
+    strategy,
+    reason,
+  }
+  const { environment, confirmSeconds, rollout } = target
+  const { rehearse, onUnreachable } = rollout
+  const details = { what, environment, confirmSeconds, rehearse, onUnreachable, approvals, skipped }
+  const before = todo.map(({ session, state }) => [session.target.name, { before: state.active, opId: null }])
+  return { rollout: planned(plan), details, hosts: Object.fromEntries(before) as RolloutRecord['hosts'] }
+}

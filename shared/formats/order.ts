@@ -1,4 +1,5 @@
 import { Strict, Type, type Static } from '../schema.ts'
+import { RolloutPlan } from './rollout.ts'
 import { RequestedStrategy } from './service-spec.ts'
 import { SocketSpec } from './sockets.ts'
 import { Challenge, Digest, EnvName, FleetId, Instant, Name, OpId, Seconds } from './names.ts'
@@ -41,6 +42,10 @@ export const Order = Strict({
   expires: Instant,
   reason: Type.String({ maxLength: 1024 }),
   hosts: Type.Array(OrderHost, { minItems: 1, maxItems: 1000 }),
+  /** What it is a part of. A host keeps it, for whoever finishes the rollout if its first driver dies. */
+  rollout: Type.Optional(RolloutPlan),
+  /** Before anything is switched, the host proves that what it would go back to can start. */
+  rehearse: Type.Optional(Type.Literal(true)),
 })
 export type Order = Static<typeof Order>
 

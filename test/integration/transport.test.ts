@@ -27,6 +27,7 @@ function targetOf(
     host: '127.0.0.1',
     transport: 'auto',
     identity: home.loginKey,
+    labels: {},
     ...change,
   }
 }

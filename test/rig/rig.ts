@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process'
+import { EventEmitter, once } from 'node:events'
 import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { request } from 'node:http'
@@ -32,8 +33,11 @@ export type Rig = {
     environment?: string
     extra?: string
     hosts?: readonly Pick<Host, 'name' | 'port'>[]
+    minHealthySeconds?: number
   }): void
   cli(...args: string[]): Promise<Ran>
+  /** A command that goes on while the test does something else. */
+  begin(...args: string[]): Running
   /** What the service answers on a host, over a new connection. */
   get(name: string, path?: string): Promise<string>
   state(name: string): Promise<{
@@ -67,7 +71,14 @@ export async function makeRig(
       return found
     },
     version: (name) => writeFileSync(join(project, 'version.txt'), `${name}\n`),
-    configure({ run = '', health = '', environment = '', extra = '', hosts: list = hosts } = {}) {
+    configure({
+      run = '',
+      health = '',
+      environment = '',
+      extra = '',
+      hosts: list = hosts,
+      minHealthySeconds = 0.1,
+    } = {}) {
       const lines = list.map(
         ({ name, port }) => `      ${name}: { address: '127.0.0.1:${port}', identity: ${home.loginKey} }`,
       )
@@ -80,9 +91,9 @@ run:
 ${run}
 health:
   probes: [{ type: http, timeoutSeconds: 2 }]
-  minHealthySeconds: 0.1
+  minHealthySeconds: ${minHealthySeconds}
   intervalSeconds: 0.05
-  deadlineSeconds: 1
+  deadlineSeconds: ${minHealthySeconds + 1}
 ${health}
 environments:
   production:
@@ -94,6 +105,7 @@ ${extra}
       )
     },
     cli: (...args) => runCli(project, home.env, args, programs.cli),
+    begin: (...args) => beginCli(project, home.env, args, programs.cli),
     async get(name, path = '/') {
       const { addresses } = await stateOf(rig, name)
       const answer = await fetch(`http://${addresses['http']}${path}`, { headers: { connection: 'close' } })
@@ -122,6 +134,48 @@ export async function runCli(
         .map((line) => JSON.parse(line) as Record<string, unknown>)
     : []
   return { code, stdout, stderr, events }
+}
+
+/** A command under way, and what it has printed so far. */
+export type Running = {
+  pid: number
+  /** Waits until its output matches. */
+  says(pattern: RegExp): Promise<void>
+  signal(name: NodeJS.Signals): void
+  ended: Promise<Ran>
+}
+
+export function beginCli(
+  cwd: string,
+  env: NodeJS.ProcessEnv,
+  args: readonly string[],
+  program = sources.cli,
+): Running {
+  const child = spawn(process.execPath, [program, ...args], { cwd, env, stdio: ['ignore', 'pipe', 'pipe'] })
+  let [stdout, stderr] = ['', '']
+  const heard = new EventEmitter().setMaxListeners(0)
+  child.stdout.setEncoding('utf8').on('data', (more: string) => heard.emit('more', (stdout += more)))
+  child.stderr.setEncoding('utf8').on('data', (more: string) => heard.emit('more', (stderr += more)))
+  const ended = once(child, 'close').then(([code]): Ran => ({
+    code: code as number | null,
+    stdout,
+    stderr,
+    events: [],
+  }))
+  const over = ended.then(() => heard.emit('more'))
+  return {
+    pid: child.pid ?? 0,
+    async says(pattern) {
+      while (!pattern.test(stdout + stderr)) {
+        if (child.exitCode !== null || child.signalCode !== null)
+          throw new Error(`it ended without saying ${String(pattern)}: ${stdout}${stderr}`)
+        await Promise.race([once(heard, 'more'), over])
+      }
+    },
+    // The launcher is another process than the program; both are of this group's making.
+    signal: (name) => void child.kill(name),
+    ended,
+  }
 }
 
 /** Asks the agent itself, by its Unix socket, as the bridge does. */

@@ -129,7 +129,7 @@ t.test('the only environment is the default, and its values are filled in', asyn
   const target = resolveTarget(parseConfig(good, 'x'), undefined)
   t.equal(target.environment.name, 'production')
   t.same(target.environment.env, { LIMIT: '5', DEBUG: 'false' })
-  t.equal(target.onUnreachable, 'fail')
+  t.equal(target.rollout.onUnreachable, 'fail')
   t.same(target.hosts[1], {
     name: 'web2',
     user: 'deployctl',
@@ -137,6 +137,7 @@ t.test('the only environment is the default, and its values are filled in', asyn
     port: 2222,
     transport: 'system',
     identity: null,
+    labels: {},
   })
   t.same(hostTarget('x', 'me@[::1]:2200'), {
     ...target.hosts[1],
@@ -151,7 +152,9 @@ t.test('the only environment is the default, and its values are filled in', asyn
     code: 'E_ENVIRONMENT_NEEDED',
     message: /production, staging/,
   })
-  t.throws(() => resolveTarget(parseConfig(good, 'x'), undefined, ['web9']), { code: 'E_HOST_UNKNOWN' })
+  t.throws(() => resolveTarget(parseConfig(good, 'x'), undefined, { only: ['web9'] }), {
+    code: 'E_HOST_UNKNOWN',
+  })
 })
 
 t.test('editing hosts keeps the comments', async (t) => {

@@ -19,6 +19,7 @@ const push = (opId: string, at: string): Push => ({
   fingerprint: 'SHA256:x',
   reason: 'a new look',
   order: Buffer.from('{}'),
+  rollout: null,
   orderSignatures: ['one', 'two'],
 })
 const result = (opId: string, host: string, number: number | null): HostResult => ({
