@@ -1,9 +1,12 @@
 import { DeployError, asDeployError } from '../shared/errors.ts'
 import {
   apiVersion,
+  type FreezeRequest,
   type HistoryEntry,
+  type HostFacts,
   type OrderRequest,
   type RootsAnswer,
+  type Sample,
   type ServiceState,
 } from '../shared/wire/api.ts'
 import { Runner, type RunnerParts } from './activate/runner.ts'
@@ -12,6 +15,8 @@ import { systemClock, type Clock } from './clock.ts'
 import type { Caller, Operations } from './api/operations.ts'
 import { Specs } from './activate/specs.ts'
 import { hostPaths, type Host } from './host.ts'
+import { hostFacts } from './facts.ts'
+import { takeSample } from './health/sample.ts'
 import { Reports } from './reports.ts'
 import { Housekeeping } from './housekeeping.ts'
 import { Journal } from './journal/journal.ts'
@@ -26,6 +31,15 @@ import { isRevokedLogin, tellLogins } from './trust/logins.ts'
 import { parseLogin } from './trust/login.ts'
 import { checkRootTime } from '../shared/trust/root.ts'
 import { version } from '../shared/version.ts'
+
+const notDeployed: Sample = {
+  active: null,
+  isRunning: false,
+  restarts: 0,
+  probes: [],
+  metrics: null,
+  problem: null,
+}
 
 /** No upload for this long: there is time to tidy up. */
 const quietMs = 1000
@@ -65,9 +79,9 @@ export class Agent implements Operations {
     this.#specs = new Specs(releases, journal)
     const parts = { host, manager, clock, journal, releases, specs: this.#specs, onEnded }
     const [challenges, roots] = [this.#challenges, host.roots]
-    this.#reports = new Reports(journal, releases, manager, challenges)
     const now = () => clock.now()
     this.#gate = new Gate({ host: host.name, roots, journal, releases, challenges, now })
+    this.#reports = new Reports(journal, releases, manager, challenges, () => this.#gate.now())
     this.#runner = new Runner(onStep ? { ...parts, onStep } : parts)
   }
 
@@ -207,6 +221,24 @@ export class Agent implements Operations {
     this.#challenges.consume(order.service)
     this.#runner.begin(entry, order.confirmSeconds, caller.connection)
     return order.opId
+  }
+
+  freeze(request: FreezeRequest): Promise<ServiceState> {
+    const row = this.#gate.acceptFreeze(request)
+    this.#journal.freeze(row)
+    this.#challenges.consume(row.service)
+    return this.service(row.service)
+  }
+
+  async sample(service: string): Promise<Sample> {
+    this.#manager.admit(service)
+    const spec = this.#specs.active(service)
+    if (!spec) return notDeployed
+    return takeSample(this.#manager, spec, this.#specs.manifest(spec.release))
+  }
+
+  facts(): HostFacts {
+    return hostFacts(this.#host.dir, this.#clock.now())
   }
 
   confirm(opId: string, caller: Caller): void {

@@ -15,7 +15,16 @@ export class Reports {
   readonly #manager: ServiceManager
   readonly #challenges: Challenges
 
-  constructor(journal: Journal, releases: Releases, manager: ServiceManager, challenges: Challenges) {
+  readonly #now: () => string
+
+  constructor(
+    journal: Journal,
+    releases: Releases,
+    manager: ServiceManager,
+    challenges: Challenges,
+    now: () => string,
+  ) {
+    this.#now = now
     this.#journal = journal
     this.#releases = releases
     this.#manager = manager
@@ -40,6 +49,7 @@ export class Reports {
       ),
       deploying: open ? { opId: open.opId, state: open.life.state } : null,
       challenge: this.#challenges.issue(name),
+      frozen: this.#journal.frozen(name, this.#now()),
     }
   }
 

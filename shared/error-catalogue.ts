@@ -353,6 +353,24 @@ export const catalogue = {
     'The order never reached {host}: the connection broke before.',
     'Push again.',
   ),
+  E_FROZEN: entry(
+    exit.refused,
+    'untouched',
+    '{service} is frozen until {until} by {who}: {reason}',
+    'Wait; lift it for all with `deployctl unfreeze`; or `deployctl push --despite-freeze` for this one. Rolling back is always possible.',
+  ),
+  E_REHEARSAL: entry(
+    exit.aborted,
+    'untouched',
+    'What the host would go back to cannot be proved to start: {why}',
+    'Make it startable, or push without --rehearse.',
+  ),
+  E_HOOK_FAILED: entry(
+    exit.aborted,
+    'untouched',
+    'The {when} hook {command} failed: {why}',
+    'Its output is above. Correct it and push again.',
+  ),
   E_BUSY: entry(
     exit.refused,
     'untouched',
@@ -710,6 +728,12 @@ export const catalogue = {
     'unknown',
     'The rollout {id} cannot go on in the background: {why}',
     'It goes on here. A key with a passphrase has to be in ssh-agent for this.',
+  ),
+  E_CATCH_UP: entry(
+    exit.refused,
+    'untouched',
+    'The release {version} that the others have was not kept here ({dir}).',
+    'Push it from a checkout of what was pushed: `deployctl push --host NAMES`.',
   ),
   E_NO_PROGRESS: entry(
     exit.unknown,

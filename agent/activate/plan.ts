@@ -21,7 +21,7 @@ export function planFor(
     next: { manifest: next, environment: entry.environment },
     isEnvironmentChanged:
       environment !== null && !encodeDocument(environment).equals(encodeDocument(entry.environment)),
-    requested: requestedBy(entry),
+    requested: orderOf(entry).strategy,
     // It was decided before this agent was started.
     processObstacle:
       entry.strategy === null || entry.strategy === 'hot' ? processObstacle : 'it could not be',
@@ -29,4 +29,4 @@ export function planFor(
 }
 
 /** What was signed; it was parsed when it was accepted. */
-const requestedBy = ({ order }: Entry): Order['strategy'] => (JSON.parse(order.toString()) as Order).strategy
+export const orderOf = ({ order }: Pick<Entry, 'order'>) => JSON.parse(order.toString()) as Order

@@ -14,8 +14,10 @@ import type { Watching } from './activation.ts'
 import { checkRelease } from './check.ts'
 import { isEnding, recover, transition, type Effect, type Event, type State, type Step } from './machine.ts'
 import { News } from './news.ts'
-import { planFor } from './plan.ts'
+import { runAfterHooks, runBeforeHooks } from './hooks.ts'
+import { orderOf, planFor } from './plan.ts'
 import { awaitConfirm } from './probation.ts'
+import { rehearse, spareOf } from './rehearse.ts'
 import { Receipts } from './receipts.ts'
 import type { Specs } from './specs.ts'
 import { Ways } from './ways.ts'
@@ -164,6 +166,11 @@ export class Runner {
       }
       case 'drain':
         await way.drain(watching)
+        running.plan.reasons.push(
+          ...(await runAfterHooks(entry, running.plan.strategy, this.#parts, (type, data) =>
+            this.#tell(running, type, data),
+          )),
+        )
         return { type: 'drained' }
       case 'roll-back':
         await way.goBack(watching)
@@ -183,7 +190,15 @@ export class Runner {
   }
 
   async #check(running: Running) {
-    const plan = await checkRelease(running.entry, running.plan, { ...this.#parts, hot: this.#ways.hot })
+    const { entry } = running
+    const { manager, specs } = this.#parts
+    if (orderOf(entry).rehearse) {
+      this.#tell(running, 'rehearsing', {})
+      const { onAnswers } = this.#watching(running)
+      await rehearse(entry.service, { manager, specs, health: this.#ways.health }, onAnswers)
+    }
+    const plan = await checkRelease(entry, running.plan, { ...this.#parts, hot: this.#ways.hot })
+    await runBeforeHooks(entry, plan.strategy, this.#parts, (type, data) => this.#tell(running, type, data))
     if (plan === running.plan) return
     running.plan = plan
     this.#tell(running, 'plan', described(plan))
@@ -210,6 +225,9 @@ export class Runner {
     if (!isEnding(life.state)) return
     const { active, slot } = journal.service(entry.service)
     if (plan.strategy === 'hot' && life.state === 'aborted') await this.#ways.hot.abandon(entry)
+    // An agent that died while it rehearsed left that running.
+    if (life.state === 'aborted' && slot !== null && orderOf(entry).rehearse)
+      await manager.stop(entry.service, spareOf({ slot }))
     if (plan.strategy !== 'hot' && life.state === 'committed') journal.noteInUse(entry.service, [])
     // Before the receipt: what a host has said to be committed comes up after a power cut.
     await manager.settle(entry.service, life.state === 'committed' ? entry.slot : slot)
@@ -247,7 +265,9 @@ export class Runner {
     const log = await this.#parts.manager.tail(service, logLinesShown).catch(() => [])
     const answers = running.lastAnswers.filter(({ ok }) => !ok).map(({ detail, body }) => ({ detail, body }))
     const own = log.filter(({ at, slot }) => at >= running.startedAt && slot === running.entry.slot)
-    this.#tell(running, 'evidence', { answers, log: own.map(({ stream, line }) => `${stream} ${line}`) })
+    const other = log.filter((line) => !own.includes(line))
+    const told = (lines: typeof log) => lines.map(({ stream, line }) => `${stream} ${line}`)
+    this.#tell(running, 'evidence', { answers, log: told(own), previousLog: told(other) })
   }
 
   #tell({ entry }: Running, type: string, data: Record<string, unknown>) {

@@ -21,16 +21,16 @@ export type Way = {
 export class Ways {
   readonly hot: HotActivation
   readonly #processes: Activation
-  readonly #health: Health
+  readonly health: Health
   readonly #specs: Specs
   readonly #manager: ServiceManager
 
   constructor({ manager, journal, specs }: { manager: ServiceManager; journal: Journal; specs: Specs }) {
     this.#manager = manager
     this.#specs = specs
-    this.#health = new Health(manager, specs)
-    this.#processes = new Activation(manager, journal, specs, this.#health)
-    this.hot = new HotActivation(manager, journal, specs, this.#health, this.#processes)
+    this.health = new Health(manager, specs)
+    this.#processes = new Activation(manager, journal, specs, this.health)
+    this.hot = new HotActivation(manager, journal, specs, this.health, this.#processes)
   }
 
   of(entry: Entry, strategy: Strategy): Way {
@@ -49,7 +49,7 @@ export class Ways {
       prove: (watching) => processes.prove(entry, strategy, watching),
       drain: (watching) => processes.drain(entry, strategy, watching),
       goBack: (watching) => processes.goBack(entry, strategy, watching),
-      howEnded: () => this.#health.howEnded(this.#specs.next(entry)),
+      howEnded: () => this.health.howEnded(this.#specs.next(entry)),
     }
   }
 

@@ -4,7 +4,7 @@ import { catalogue } from '../../shared/error-catalogue.ts'
 import { DeployError, asDeployError } from '../../shared/errors.ts'
 import { Digest, Name, OpId } from '../../shared/formats/names.ts'
 import { Strict, Type, parserOf, type TSchema } from '../../shared/schema.ts'
-import { OrderRequest, RootsAnswer, eventsType, packType } from '../../shared/wire/api.ts'
+import { FreezeRequest, OrderRequest, RootsAnswer, eventsType, packType } from '../../shared/wire/api.ts'
 import type { Caller, Operations } from './operations.ts'
 
 const inService = Strict({ service: Name })
@@ -52,6 +52,10 @@ function addReads(app: FastifyInstance, operations: Operations) {
     '/v1/receipts',
     { schema: { querystring: Strict({ after: digits(15) }) } },
     ({ query }) => operations.receipts(Number(query.after ?? 0)),
+  )
+  app.get('/v1/facts', () => operations.facts())
+  app.get<Service>('/v1/services/:service/sample', { schema: { params: inService } }, ({ params }) =>
+    operations.sample(params.service),
   )
   app.get('/v1/checkup', () => operations.checkUp())
   app.get('/v1/services', async () => ({ services: await operations.services() }))
@@ -114,6 +118,9 @@ function addWrites(
   )
   app.post<{ Body: RootsAnswer }>('/v1/roots', { schema: { body: RootsAnswer } }, ({ body }) =>
     operations.follow(body),
+  )
+  app.post<{ Body: FreezeRequest }>('/v1/freezes', { schema: { body: FreezeRequest } }, ({ body }) =>
+    operations.freeze(body),
   )
   app.post<{ Body: OrderRequest }>('/v1/orders', { schema: { body: OrderRequest } }, (request, reply) => {
     const opId = operations.order(request.body, callerOf(request))

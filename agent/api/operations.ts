@@ -3,12 +3,15 @@ import type {
   CheckUp,
   CodeReport,
   DeploymentEvent,
+  FreezeRequest,
   Hello,
   HistoryEntry,
+  HostFacts,
   LogLine,
   OrderRequest,
   ReceiptsAnswer,
   RootsAnswer,
+  Sample,
   ServiceState,
   UploadAnswer,
 } from '../../shared/wire/api.ts'
@@ -40,6 +43,10 @@ export type Operations = {
   upload(service: string, release: string, pack: Readable): Promise<UploadAnswer>
   /** Accepts an order or throws; the deployment then goes on by itself. Gives its operation id. */
   order(request: OrderRequest, caller: Caller): string
+  /** Freezes a service, or lifts that. */
+  freeze(request: FreezeRequest): Promise<ServiceState>
+  sample(service: string): Promise<Sample>
+  facts(): HostFacts
   confirm(opId: string, caller: Caller): void
   events(opId: string, after: number, signal: AbortSignal): AsyncIterable<DeploymentEvent>
   manifest(release: string): { manifest: string; signatures: string[] }

@@ -1,4 +1,4 @@
-import { request } from 'node:http'
+import { request, type ClientRequest } from 'node:http'
 import { connect, type Socket } from 'node:net'
 import { serviceDefaults, type ProbeSpec } from '../../shared/formats/service-spec.ts'
 import type { Address, CommandResult } from '../manager/manager.ts'
@@ -21,6 +21,8 @@ type Verdict = Omit<ProbeAnswer, 'ms'>
 type Of<T extends ProbeSpec['type']> = Extract<ProbeSpec, { type: T }>
 
 const maxBodyBytes = 64 * 1024
+/** Metrics of a large program. */
+const maxTextBytes = 4 * 1024 * 1024
 const shownBodyChars = 512
 
 /** Asks once. Never throws: whatever goes wrong is an answer. */
@@ -67,6 +69,31 @@ function route(socket: string | undefined, context: ProbeContext) {
   return { agent: false as const, ...target(addressOf(context, socket)) }
 }
 
+type Text = { status: number; body: string }
+
+/** A GET to the service, with the beginning of its answer. @param socket the first one when undefined */
+export function fetchText(
+  path: string,
+  socket: string | undefined,
+  context: ProbeContext,
+  signal: AbortSignal,
+): Promise<Text> {
+  return answerTo(request({ signal, ...route(socket, context), path }), maxTextBytes)
+}
+
+function answerTo(outgoing: ClientRequest, maxChars: number): Promise<Text> {
+  return new Promise((resolve, reject) => {
+    outgoing.once('error', reject)
+    outgoing.once('response', (response) => {
+      let body = ''
+      response.setEncoding('utf8').on('error', reject)
+      response.on('data', (chunk: string) => (body.length < maxChars ? (body += chunk) : outgoing.destroy()))
+      response.once('close', () => resolve({ status: response.statusCode ?? 0, body }))
+    })
+    outgoing.end()
+  })
+}
+
 async function askHttp(probe: Of<'http'>, context: ProbeContext, signal: AbortSignal): Promise<Verdict> {
   const path = probe.path ?? '/'
   const options = { headers: probe.headers, signal }
@@ -74,18 +101,7 @@ async function askHttp(probe: Of<'http'>, context: ProbeContext, signal: AbortSi
     probe.url === undefined
       ? request({ ...options, ...route(probe.socket, context), path })
       : request(new URL(path, probe.url), { agent: false, ...options })
-  const { status, body } = await new Promise<{ status: number; body: string }>((resolve, reject) => {
-    outgoing.once('error', reject)
-    outgoing.once('response', (response) => {
-      let body = ''
-      response.setEncoding('utf8').on('error', reject)
-      response.on('data', (chunk: string) =>
-        body.length < maxBodyBytes ? (body += chunk) : outgoing.destroy(),
-      )
-      response.once('close', () => resolve({ status: response.statusCode ?? 0, body }))
-    })
-    outgoing.end()
-  })
+  const { status, body } = await answerTo(outgoing, maxBodyBytes)
   signal.throwIfAborted()
   const goodStatus = probe.status === undefined ? status >= 200 && status < 400 : status === probe.status
   const goodBody = probe.body === undefined || body.includes(probe.body)

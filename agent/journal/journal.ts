@@ -1,5 +1,6 @@
 import { DeployError } from '../../shared/errors.ts'
 import type { DeploymentEvent } from '../../shared/wire/api.ts'
+import type { Frozen } from '../../shared/formats/freeze.ts'
 import type { Strategy } from '../../shared/formats/receipt.ts'
 import { received, type Deployment, type Ending } from '../activate/machine.ts'
 import { openDatabase, type Db } from '../../shared/database.ts'
@@ -9,6 +10,7 @@ import {
   serviceOf,
   type Begin,
   type Entry,
+  type FreezeRow,
   type ReceiptRow,
   type Row,
   type ServiceRow,
@@ -182,6 +184,29 @@ export class Journal implements Disposable {
     this.#write(() => this.#db.prepare('UPDATE services SET slot = ? WHERE name = ?').run(slot, service))
   }
 
+  /** A signed freeze, or the end of one. @throws DeployError E_ORDER_REPLAYED */
+  freeze(freeze: FreezeRow): void {
+    this.#write(() => {
+      const known = this.#db.prepare('SELECT 1 FROM freezes WHERE op_id = ?').get(freeze.opId)
+      if (known) throw new DeployError('E_ORDER_REPLAYED', { opId: freeze.opId })
+      this.#db
+        .prepare(
+          'INSERT INTO freezes VALUES (@opId, @service, @until, @reason, @who, @fingerprint, @at, @order, @signatures)',
+        )
+        .run({ ...freeze, signatures: JSON.stringify(freeze.signatures) })
+    })
+  }
+
+  /** Until when a service is frozen, if it is at this instant: the last word counts. */
+  frozen(service: string, now: string): Frozen | null {
+    const row = this.#db
+      .prepare<unknown[], { until: string | null; who: string; reason: string }>(
+        'SELECT until, who, reason FROM freezes WHERE service = ? ORDER BY rowid DESC LIMIT 1',
+      )
+      .get(service)
+    return row && row.until !== null && row.until > now ? { ...row, until: row.until } : null
+  }
+
   /** What a starting agent has to finish or undo, oldest first. */
   unfinished(): Entry[] {
     const rows = this.#db
@@ -193,7 +218,9 @@ export class Journal implements Disposable {
   /** When the last order of all was accepted, by the clock of then; null before the first. */
   lastBegan(): string | null {
     const row = this.#db
-      .prepare<unknown[], { last: string | null }>('SELECT max(began) AS last FROM deployments')
+      .prepare<unknown[], { last: string | null }>(
+        'SELECT max(last) AS last FROM (SELECT max(began) AS last FROM deployments UNION ALL SELECT max(at) FROM freezes)',
+      )
       .get()
     return row?.last ?? null
   }

@@ -21,4 +21,9 @@ export const migrations: readonly string[] = [
   "ALTER TABLE deployments ADD COLUMN approvals TEXT NOT NULL DEFAULT '[]'",
   'ALTER TABLE deployments ADD COLUMN strategy TEXT',
   "ALTER TABLE services ADD COLUMN in_use TEXT NOT NULL DEFAULT '[]'",
+  `CREATE TABLE freezes (
+     op_id TEXT PRIMARY KEY, service TEXT NOT NULL, until TEXT, reason TEXT NOT NULL, who TEXT NOT NULL,
+     fingerprint TEXT NOT NULL, at TEXT NOT NULL, order_bytes BLOB NOT NULL, signatures TEXT NOT NULL
+   ) STRICT;
+   CREATE INDEX freezes_by_service ON freezes (service)`,
 ]

@@ -44,6 +44,19 @@ export type Entry = Begin & {
   strategy: Strategy | null
 }
 
+/** `until` is null where it lifts a freeze; `who` and `fingerprint` are of who signed it. */
+export type FreezeRow = {
+  opId: string
+  service: string
+  until: string | null
+  reason: string
+  who: string
+  fingerprint: string
+  at: string
+  order: Buffer
+  signatures: string[]
+}
+
 export type ReceiptRow = { number: number; opId: string; bytes: Buffer; signature: string; digest: string }
 
 export type Row = Record<string, string | number | Buffer | null>

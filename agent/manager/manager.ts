@@ -86,8 +86,13 @@ export type ServiceManager = {
   status(service: string): Promise<ServiceStatus>
   /** Which slot comes up after a reboot, agent or no agent; null for none. */
   settle(service: string, slot: Slot | null): Promise<void>
-  /** Runs a program once, as the service would be run. */
-  runCommand(spec: InstanceSpec, argv: readonly string[], signal: AbortSignal): Promise<CommandResult>
+  /** Runs a program once, as the service would be run; when the signal comes it ends, with all that it started. */
+  runCommand(
+    spec: InstanceSpec,
+    argv: readonly string[],
+    signal: AbortSignal,
+    onLine?: (line: string) => void,
+  ): Promise<CommandResult>
   /** What is not as it was set up; `services` are those that have something committed. */
   checkUp(services: readonly string[]): Promise<Finding[]>
   /** The newest lines first to last. */

@@ -14,12 +14,20 @@ export type OrderFacts = {
 /** How far the clocks of a laptop and a host may differ, in seconds. */
 export const clockToleranceSeconds = 60
 
+/** What orders of any kind say of where and when they count. */
+type Addressed<H> = Pick<Order, 'fleet' | 'epoch' | 'root' | 'service' | 'notBefore' | 'expires'> & {
+  hosts: readonly H[]
+}
+
 /**
  * Whether a correctly signed order is for this host, this fleet and now; gives the host's own entry.
  * Sequence and previous release are checked by the journal, in the transaction that begins the deployment.
  * @throws DeployError E_WRONG_FLEET, E_ROOT_VERSION, E_WRONG_HOST, E_ORDER_EXPIRED, E_ORDER_CHALLENGE
  */
-export function acceptOrder(order: Order, facts: OrderFacts): OrderHost {
+export function acceptOrder<H extends Pick<OrderHost, 'id' | 'challenge'>>(
+  order: Addressed<H>,
+  facts: OrderFacts,
+): H {
   const { host, root, now: clock } = facts
   if (order.fleet !== root.fleet || order.epoch !== root.epoch)
     throw new DeployError('E_WRONG_FLEET', {

@@ -3,19 +3,23 @@ import { releaseSigners } from '../../shared/documents/release.ts'
 import { DeployError } from '../../shared/errors.ts'
 import { namespaces } from '../../shared/formats/namespaces.ts'
 import { Order, orderLimits, type OrderHost } from '../../shared/formats/order.ts'
+import { Freeze } from '../../shared/formats/freeze.ts'
 import { parserOf } from '../../shared/schema.ts'
 import { openApproval } from '../../shared/trust/approvals.ts'
 import { authorize, type Authority } from '../../shared/trust/authorize.decide.ts'
 import { checkRootTime } from '../../shared/trust/root.ts'
 import type { Roots } from '../../shared/trust/roots.ts'
-import { notEnough, whoSigned } from '../../shared/trust/signers.ts'
-import type { OrderRequest } from '../../shared/wire/api.ts'
+import { covers } from '../../shared/trust/scope.decide.ts'
+import { inRole, notEnough, whoSigned } from '../../shared/trust/signers.ts'
+import type { FreezeRequest, OrderRequest } from '../../shared/wire/api.ts'
 import type { Journal } from '../journal/journal.ts'
+import type { FreezeRow } from '../journal/rows.ts'
 import type { Releases } from '../store/releases.ts'
 import type { Challenges } from './challenges.ts'
 import { acceptOrder } from './decide.ts'
 
 const parser = parserOf(Order)
+const freezeParser = parserOf(Freeze)
 
 export type Accepted = { order: Order; bytes: Buffer; own: OrderHost; authority: Authority }
 
@@ -45,6 +49,34 @@ export class Gate {
     const last = journal.lastBegan()
     const clock = now()
     return last !== null && last > clock ? last : clock
+  }
+
+  /** @throws DeployError of every reason there is to refuse it */
+  acceptFreeze({ freeze: text, signatures }: FreezeRequest): FreezeRow {
+    const { host, roots, challenges } = this.#parts
+    const { root } = roots
+    const now = this.now()
+    checkRootTime(root, now)
+    const bytes = Buffer.from(text)
+    const signed = whoSigned(namespaces.order, bytes, signatures, root)
+    const [signer] = inRole(signed.by, 'order', now)
+    if (!signer) throw notEnough(signed, 'order', root, 'order')
+    const freeze = parseDocument(freezeParser, bytes, 'freeze', orderLimits)
+    const isFresh = (service: string, challenge: string) => challenges.isFresh(service, challenge)
+    acceptOrder(freeze, { host, root, now, isFresh })
+    const { opId, service, until, reason } = freeze
+    const { owner: who, fingerprint } = signer
+    if (!covers(signer.scope, service, host)) throw new DeployError('E_SCOPE', { owner: who, service, host })
+    return { opId, service, until, reason, who, fingerprint, at: now, order: bytes, signatures }
+  }
+
+  /** Going back is always possible; whoever goes over a freeze says so, and is no schedule. */
+  #checkFrozen(order: Order, previous: string | null, isScheduled: boolean, now: string) {
+    const frozen = this.#parts.journal.frozen(order.service, now)
+    const isBack = order.action === 'rollback' && order.release === previous
+    const isMeant = order.despiteFreeze === true && !isScheduled
+    if (frozen && !isBack && !isMeant)
+      throw new DeployError('E_FROZEN', { service: order.service, ...frozen })
   }
 
   /** @throws DeployError of every reason there is to refuse an order */
@@ -77,7 +109,9 @@ export class Gate {
     const { provenance } = manifest
     const people = { signed, approvals }
     const facts = { host, previous, configuration, provenance, now }
-    return { order, bytes, own, authority: authorize({ root, order, ...people, ...facts }) }
+    const authority = authorize({ root, order, ...people, ...facts })
+    this.#checkFrozen(order, previous, authority.isScheduled, now)
+    return { order, bytes, own, authority }
   }
 
   /** The release is whole, and signed by who may sign it now: a key may have been revoked since it came. */

@@ -3,7 +3,7 @@ import { createLogUpdate } from 'log-update'
 import type { Drain } from '../../shared/formats/receipt.ts'
 import type { HostReport, PushEvent, RolloutNews } from '../push/events.ts'
 import type { Output } from './context.ts'
-import { newsText, restMs, summary } from './rollout-words.ts'
+import { comparisonText, hookText, newsText, restMs, summary } from './rollout-words.ts'
 import { bytes, duration } from './words.ts'
 
 const barWidth = 20
@@ -65,6 +65,11 @@ export function pushScreen(out: Output, hosts: readonly string[]) {
     line.progress = null
     if (!isLive && !out.json) out.note(`  ${host.padEnd(width)}  ${stage}`)
   }
+  const sayLine = (host: string, words: string) => {
+    if (words === '' || out.json) return
+    if (isLive) live.clear()
+    out.note(`  ${host === '' ? '' : `${host.padEnd(width)}  `}${words}`)
+  }
   return {
     emit: (event: PushEvent) => {
       out.event(event.type === 'result' ? { ...event, error: event.error?.toJSON() ?? null } : event)
@@ -84,12 +89,14 @@ export function pushScreen(out: Output, hosts: readonly string[]) {
       if (event.type === 'event' && event.event.type === 'evidence')
         evidence.push({ host: event.host, data: event.event.data })
       if (event.type === 'result') lineOf(event.host).report = event
+      if (event.type === 'event' && event.event.type === 'rehearsing')
+        say(event.host, 'rehearsing the way back')
+      if (event.type === 'event' && event.event.type === 'hook')
+        sayLine(event.host, hookText(event.event.data))
+      if (event.type === 'comparison') for (const line of comparisonText(event)) sayLine('', line)
       if (event.type !== 'rollout') return
       news = event
-      const words = newsText(event)
-      if (words === '' || out.json) return
-      if (isLive) live.clear()
-      out.note(`  ${words}`)
+      sayLine('', newsText(event))
     },
     /** While somebody else writes on the screen. */
     hold: (isNow: boolean) => {

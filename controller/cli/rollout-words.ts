@@ -1,4 +1,5 @@
-import type { HostReport, RolloutNews } from '../push/events.ts'
+import type { ComparisonNews, HostReport, RolloutNews } from '../push/events.ts'
+import { table } from './table.ts'
 import { duration } from './words.ts'
 
 const namesShown = 6
@@ -48,4 +49,22 @@ export function summary(reports: readonly HostReport[], name: (report: HostRepor
     const took = most > 0 ? `  ${duration(middle)} in the middle, ${duration(most)} at most` : ''
     return `${what}  ${group.length} hosts: ${someNames(group.map(({ host }) => host))}${took}`
   })
+}
+
+export const hookText = ({ command, line }: Record<string, unknown>): string =>
+  `${String(command)}: ${String(line)}`
+
+/** The canary beside the others, with what it may have. */
+export function comparisonText({ canary, others, lines }: ComparisonNews): string[] {
+  const text = (value: number | null, unit: string) =>
+    value === null ? '–' : unit === 'ratio' ? `${(value * 100).toFixed(1)} %` : duration(value)
+  const rows = lines.map(({ what, canary: own, others: their, limit, unit, isWorse }) => [
+    what,
+    text(own, unit),
+    text(their, unit),
+    text(limit, unit),
+    own === null || their === null ? 'too little to go by' : isWorse ? 'WORSE' : 'good',
+  ])
+  const head = [`${someNames(canary)} beside ${someNames(others)}`, 'canary', 'others', 'limit', '']
+  return table(head, rows).split('\n')
 }

@@ -1,8 +1,10 @@
 import type { Command } from '../cli/command.ts'
+import { catchUpCommand } from './catch-up.ts'
 import { buildCommand } from './build.ts'
 import { approveCommand } from './approve.ts'
 import { completionCommand } from './completion.ts'
 import { doctorCommand } from './doctor.ts'
+import { freezeCommand, unfreezeCommand } from './freeze.ts'
 import { historyCommand } from './history.ts'
 import { hostCommand } from './host.ts'
 import { initCommand } from './init.ts'
@@ -15,6 +17,7 @@ import { serviceCommand } from './service.ts'
 import { statusCommand } from './status.ts'
 import { trustCommand } from './trust.ts'
 import { verifyCommand } from './verify.ts'
+import { whyCommand } from './why.ts'
 import { watchCommand } from './watch.ts'
 
 /** In the order in which one meets them; help shows them so. */
@@ -25,10 +28,14 @@ export const commands: readonly Command[] = [
   planCommand,
   pushCommand,
   rolloutCommand,
+  whyCommand,
+  catchUpCommand,
   watchCommand,
   statusCommand,
   historyCommand,
   rollbackCommand,
+  freezeCommand,
+  unfreezeCommand,
   logsCommand,
   buildCommand,
   verifyCommand,

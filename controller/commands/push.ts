@@ -1,3 +1,5 @@
+import { rm } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import { DeployError } from '../../shared/errors.ts'
 import { askYes, isInteractive } from '../cli/ask.ts'
 import { text, type Command, type Flag, type Parsed } from '../cli/command.ts'
@@ -13,16 +15,19 @@ import {
   signerFor,
   type Workspace,
 } from '../cli/workspace.ts'
+import { someNames } from '../cli/rollout-words.ts'
 import { bytes, short } from '../cli/words.ts'
 import { openAll } from '../push/deploy.ts'
+import type { HostReport } from '../push/events.ts'
 import { push } from '../push/push.ts'
 import { buildRelease, type Release } from '../release/build.ts'
-import { openSaved, readSavedContent } from '../release/saved.ts'
+import { openSaved, readSavedContent, saveRelease } from '../release/saved.ts'
 import { readStatement } from '../release/statement.ts'
 import { RequestedStrategy } from '../../shared/formats/service-spec.ts'
 import { parserOf } from '../../shared/schema.ts'
 import type { Signer } from '../../shared/sshsig/signer.ts'
 import { version } from '../../shared/version.ts'
+import { Around } from './rollout-around.ts'
 import { interruptible } from './rollout-drive.ts'
 import { rolloutFlags, rolloutOf } from './rollout-flags.ts'
 import { readApproved, requestFile, writeApprovalRequest } from './push-approval.ts'
@@ -91,6 +96,17 @@ export async function askProtected(
   throw new DeployError('E_NOT_CONFIRMED', { what: question, flag: '--yes' })
 }
 
+/** Where a release is kept for hosts that were away. */
+export const keptRelease = (dataDir: string, release: string): string => join(dataDir, 'catch-up', release)
+
+/** For hosts that were away: what they are to catch up with. */
+async function keepForLater(release: Release, left: readonly HostReport[], { dataDir, out }: CliContext) {
+  const dir = keptRelease(dataDir, release.digest)
+  await rm(dirname(dir), { recursive: true, force: true })
+  await saveRelease(release, dir)
+  out.note(`  ${someNames(left.map(({ host }) => host))} will catch up with: deployctl catch-up`)
+}
+
 export const pushCommand: Command = {
   name: 'push',
   summary: 'make a release and bring it to all hosts of an environment',
@@ -114,6 +130,7 @@ export const pushCommand: Command = {
       default: 'auto',
     },
     ...rolloutFlags,
+    { flag: '--despite-freeze', summary: 'although deployments are frozen; the history keeps it' },
     { flag: '--stage', summary: 'upload only; nothing is switched' },
     { flag: '-y, --yes', summary: 'do not ask before pushing to a protected environment' },
     keyFlag,
@@ -173,6 +190,8 @@ export const pushCommand: Command = {
       cacheDir: context.cacheDir,
       strategy,
       reason: text(parsed, 'reason') ?? '',
+      around: new Around(workspace, context),
+      despiteFreeze: parsed.flags['despiteFreeze'] === true,
       stageOnly: parsed.flags['stage'] === true || asking !== null,
       emit: screen.emit,
       onDriver: (driving, driver) => {
@@ -182,6 +201,8 @@ export const pushCommand: Command = {
       stop()
       screen.end()
     })
+    const left = outcome.reports.filter(({ result }) => result === 'skipped')
+    if (left.length > 0 && outcome.rollout) await keepForLater(release, left, context)
     if (outcome.error) throw outcome.error
     if (asking !== null) await writeApprovalRequest(asking, release, parsed, workspace, context)
   },

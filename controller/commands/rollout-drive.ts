@@ -5,6 +5,7 @@ import type { CliContext } from '../cli/context.ts'
 import { onInterrupt } from '../cli/interrupt.ts'
 import { pushScreen } from '../cli/push-screen.ts'
 import { signerFor, type Workspace } from '../cli/workspace.ts'
+import { Around } from './rollout-around.ts'
 import type { Target } from '../config/target.ts'
 import type { RolloutCommand, RolloutRecord } from '../history/rollouts.ts'
 import type { HostReport, PushEvent } from '../push/events.ts'
@@ -123,6 +124,7 @@ async function drive(
   // What its former driver did last is known only now.
   const known = history.rollouts.load(id) ?? record
   const screen = pushScreen(context.out, Object.keys(known.rollout.hosts))
+  const around = new Around(workspace, context)
   const driving = new Driver({
     sessions,
     history,
@@ -134,9 +136,11 @@ async function drive(
     ready: new Map(),
     keepsConnections: false,
     emit: screen.emit,
+    onState: (now) => around.onState(known, now),
   })
   if (command) driving.command(command)
   const { rollout, reports } = await runWatched(driving, driver, screen, parsed, workspace, context)
+  await around.after(known, rollout)
   tell(rollout, reports, command, context)
 }
 

@@ -1,7 +1,7 @@
 import type { Command } from '../cli/command.ts'
 import { table } from '../cli/table.ts'
 import { environmentFlag, hostFlag, onFlag, hostKeyFlag, openWorkspace } from '../cli/workspace.ts'
-import { short } from '../cli/words.ts'
+import { moment, short } from '../cli/words.ts'
 import { openAll } from '../push/deploy.ts'
 import { readCode, readState } from '../push/session.ts'
 import { shortList } from '../../shared/plan/changes.ts'
@@ -61,10 +61,13 @@ function rowOf(host: string, state: ServiceState, code: CodeReport['code']): str
     host,
     version ?? '?',
     short(active),
-    one ? `${one.state}${restarts}${codeText(code, active)}` : 'NOT RUNNING',
+    (one ? `${one.state}${restarts}${codeText(code, active)}` : 'NOT RUNNING') + frozenText(state),
     listens,
   ]
 }
+
+const frozenText = ({ frozen }: ServiceState) =>
+  frozen ? `, frozen until ${moment(frozen.until)}${frozen.reason === '' ? '' : `: ${frozen.reason}`}` : ''
 
 const pinnedShown = 3
 

@@ -1,7 +1,9 @@
 import { EnvName, Name, Seconds } from '../../shared/formats/names.ts'
+import { HookSpec } from '../../shared/formats/hooks.ts'
 import { ActivationSpec, HealthSpec, RunSpec } from '../../shared/formats/service-spec.ts'
 import { SocketSpec } from '../../shared/formats/sockets.ts'
 import { described, Strict, Type, type Static } from '../../shared/schema.ts'
+import { NotifySpec } from '../notify/notify-schema.ts'
 import { RolloutConfig } from './rollout-schema.ts'
 
 const Pattern = Type.String({ minLength: 1, maxLength: 1024 })
@@ -121,6 +123,10 @@ export const Config = Strict(
     run: described(RunSpec, 'How the service is run.'),
     health: Type.Optional(described(HealthSpec, 'How it is known to be well.')),
     activation: Type.Optional(described(ActivationSpec, 'How a new release takes over.')),
+    notify: Type.Optional(
+      Type.Array(NotifySpec, { maxItems: 16, description: 'Who is told how rollouts go, by webhook.' }),
+    ),
+    hooks: Type.Optional(described(HookSpec, 'Programs that are run around a deployment.')),
     environments: Type.Record(Name, EnvironmentConfig, {
       minProperties: 1,
       maxProperties: 64,

@@ -1,5 +1,6 @@
 import type { DeployError } from '../../shared/errors.ts'
 import type { Drain, Receipt } from '../../shared/formats/receipt.ts'
+import type { Comparison } from '../rollout/compare.decide.ts'
 import type { Rollout } from '../rollout/machine.ts'
 import type { DeploymentEvent } from '../../shared/wire/api.ts'
 
@@ -36,6 +37,14 @@ export type RolloutNews = {
   parallel: number
 }
 
+/** How the canary did beside the others. */
+export type ComparisonNews = {
+  type: 'comparison'
+  canary: readonly string[]
+  others: readonly string[]
+  lines: readonly Comparison[]
+}
+
 /** Everything a push tells; the screen, `--json` and the history listen to the same. */
 export type PushEvent =
   | { type: 'stage'; host: string; stage: string }
@@ -43,5 +52,6 @@ export type PushEvent =
   | { type: 'event'; host: string; event: DeploymentEvent }
   | ({ type: 'result' } & HostReport)
   | RolloutNews
+  | ComparisonNews
 
 export type Emit = (event: PushEvent) => void

@@ -61,6 +61,7 @@ export async function makeOrder(
     })),
     ...(rollout && { rollout }),
     ...(target.rollout.rehearse && what.action === 'deploy' && { rehearse: true }),
+    ...(what.despiteFreeze === true && { despiteFreeze: true }),
   }
   const bytes = encodeDocument(order)
   const signatures = [await signer.sign(namespaces.order, bytes)]

@@ -1,6 +1,7 @@
 import { randomBytes, randomUUID } from 'node:crypto'
 import pLimit from 'p-limit'
-import { type DeployError, asDeployError } from '../../shared/errors.ts'
+import { DeployError, asDeployError } from '../../shared/errors.ts'
+import type { HookSpec } from '../../shared/formats/hooks.ts'
 import type { Order } from '../../shared/formats/order.ts'
 import type { RolloutPlan } from '../../shared/formats/rollout.ts'
 import type { RolloutRecord } from '../history/rollouts.ts'
@@ -20,17 +21,27 @@ import type { Session } from './session.ts'
 import { findBase, uploadRelease } from './upload.ts'
 import type { What } from './what.ts'
 
+/** What happens beside a rollout, such as hooks and notices. */
+export type Around = {
+  before(record: RolloutRecord, hooks: HookSpec | undefined): Promise<void>
+  onState(record: RolloutRecord, rollout: Rollout): void
+  after(record: RolloutRecord, rollout: Rollout): Promise<void>
+}
+
 export type PushOptions = DeployOptions & {
   release: Release
   cacheDir: string
   strategy: Order['strategy']
   reason: string
+  despiteFreeze?: boolean
   /** Upload and stop: nothing is ordered. */
   stageOnly: boolean
   /** The connections, when they were begun while the release was being made. */
   opening?: Promise<OpenedHosts> | undefined
   /** Whoever opened them needs them again. */
   keepsConnections?: boolean
+  /** What happens beside the rollout. */
+  around?: Around | undefined
   /** Told who drives the rollout, as soon as somebody does. */
   onDriver?: (driving: Driver, driver: string) => void
 }
@@ -140,13 +151,19 @@ async function order(
     return { reports, error: outcomeOf(reports.filter(isTakingPart), null), rollout: null }
   const record = makeRecord(todo, skipped, options)
   checkAuthority(todo, record.details.what, options, environment)
+  const refused = options.despiteFreeze === true ? undefined : todo.find(({ state }) => state.frozen !== null)
+  if (refused?.state.frozen)
+    throw new DeployError('E_FROZEN', { service: record.details.what.service, ...refused.state.frozen })
+  await options.around?.before(record, release.manifest.hooks)
   const driver = randomUUID()
   options.history.rollouts.create(record, driver)
   const names = new Map(todo.map((one) => [one.session.target.name, one]))
   const keepsConnections = options.keepsConnections === true
-  const driving = new Driver({ ...options, record, driver, ready: names, keepsConnections })
+  const onState = (now: Rollout) => options.around?.onState(record, now)
+  const driving = new Driver({ ...options, onState, record, driver, ready: names, keepsConnections })
   options.onDriver?.(driving, driver)
   const { rollout, reports: own } = await driving.run()
+  await options.around?.after(record, rollout)
   return {
     reports: [...reports, ...reportsOf(rollout, own)],
     error: resultOf(rollout, reports, own),
@@ -173,6 +190,7 @@ function makeRecord(todo: readonly Ready[], skipped: readonly string[], options:
     releaseSignatures: release.signatures,
     strategy,
     reason,
+    despiteFreeze: options.despiteFreeze === true,
   }
   const { environment, confirmSeconds, rollout } = target
   const { rehearse, onUnreachable } = rollout

@@ -9,6 +9,8 @@ export type What = {
   version: string
   strategy: Order['strategy']
   reason: string
+  /** Whether it is to count although the service is frozen. */
+  despiteFreeze?: boolean
   provenance: Provenance | null
   /** Of the release, as they are known here. */
   releaseSignatures: readonly string[]

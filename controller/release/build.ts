@@ -110,7 +110,9 @@ async function assemble(
     emptyDirs,
     run: config.run,
     health: config.health ?? {},
+    ...(config.hooks && { hooks: config.hooks }),
     activation: config.activation ?? {},
+    ...(config.hooks && { hooks: config.hooks }),
     ...(hot.graph && { hot: hot.graph }),
     minimumAgent: 1,
     provenance: {

@@ -16,6 +16,8 @@ export type DriveOptions = Omit<WorkOptions, 'emit'> & {
   /** The name under which this process drives it. */
   driver: string
   emit: Emit
+  /** Told each state that it comes to. */
+  onState?: (rollout: Rollout) => void
 }
 
 export type Driven = { rollout: Rollout; reports: Map<string, HostReport> }
@@ -134,6 +136,7 @@ export class Driver {
   }
 
   #tellState() {
+    this.#options.onState?.(this.#rollout)
     const { plan, state, batch, why } = this.#rollout
     const { canary, batch: later } = plan.policy.bakeSeconds
     this.#emit({
@@ -319,7 +322,10 @@ export class Driver {
     const { plan, batch } = this.#rollout
     try {
       const hosts = (plan.batches[batch] ?? []).filter((host) => this.#rollout.hosts[host] === 'committed')
-      const problem = await bakeHosts(hosts, plan, batch, {
+      const others = Object.keys(this.#rollout.hosts).filter(
+        (host) => this.#rollout.hosts[host] === 'waiting',
+      )
+      const problem = await bakeHosts(hosts, others, plan, batch, {
         ...this.#options,
         signal: baking.signal,
         emit: (event) => this.#emit(event),

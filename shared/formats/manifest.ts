@@ -1,4 +1,5 @@
 import { Strict, Type, type Static } from '../schema.ts'
+import { HookSpec } from './hooks.ts'
 import { ModuleGraph } from './modules.ts'
 import { Digest, FleetId, Instant, Name, Version } from './names.ts'
 import { ActivationSpec, HealthSpec, RunSpec } from './service-spec.ts'
@@ -54,6 +55,7 @@ export const Manifest = Strict({
   run: RunSpec,
   health: HealthSpec,
   activation: ActivationSpec,
+  hooks: Type.Optional(HookSpec),
   /** Where the program can exchange its code while it runs. */
   hot: Type.Optional(ModuleGraph),
   minimumAgent: Type.Integer({ minimum: 1, maximum: 1_000 }),

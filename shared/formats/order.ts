@@ -46,6 +46,8 @@ export const Order = Strict({
   rollout: Type.Optional(RolloutPlan),
   /** Before anything is switched, the host proves that what it would go back to can start. */
   rehearse: Type.Optional(Type.Literal(true)),
+  /** It is to count although the service is frozen. */
+  despiteFreeze: Type.Optional(Type.Literal(true)),
 })
 export type Order = Static<typeof Order>
 

@@ -120,9 +120,48 @@ export const ProbeSpec = Type.Union([
 ])
 export type ProbeSpec = Static<typeof ProbeSpec>
 
+const Metric = (what: string) =>
+  Type.Optional(
+    Strict(
+      {
+        name: Type.String({
+          pattern: '^[A-Za-z_:][A-Za-z0-9_:]*$',
+          maxLength: 256,
+          description: 'Its name.',
+        }),
+        labels: Type.Optional(
+          Type.Record(
+            Type.String({ pattern: '^[A-Za-z_][A-Za-z0-9_]{0,127}$' }),
+            Type.String({ maxLength: 256 }),
+            {
+              maxProperties: 16,
+              description: 'Only series with these labels; a value may end with a star: `code: 5*`.',
+            },
+          ),
+        ),
+      },
+      { description: what },
+    ),
+  )
+
+/** What a service counts of itself, as Prometheus reads it. */
+export const MetricsSpec = Strict({
+  socket: Type.Optional(described(Name, 'Name of one of run.sockets; the first when left out.')),
+  path: Type.Optional(
+    Type.String({ pattern: '^/', maxLength: 2048, description: '/metrics when left out.' }),
+  ),
+  requests: Metric('A counter of all requests.'),
+  errors: Metric('A counter of those that failed.'),
+  latency: Metric('A histogram of how long they took, in seconds.'),
+})
+export type MetricsSpec = Static<typeof MetricsSpec>
+
 export const HealthSpec = Strict({
   probes: Type.Optional(
     Type.Array(ProbeSpec, { maxItems: 16, description: 'All must pass; http, tcp or command.' }),
+  ),
+  metrics: Type.Optional(
+    described(MetricsSpec, 'By which a canary is compared with the other hosts, besides its probes.'),
   ),
   intervalSeconds: Type.Optional(described(Seconds, 'Time between two tries of the probes (0.2).')),
   deadlineSeconds: Type.Optional(

@@ -43,7 +43,7 @@ export function planActivation(change: Change): Plan {
   if ('obstacle' in swap && requested === 'hot') return refuse(swap.obstacle)
   if ('obstacle' in swap && requested === 'auto' && next.manifest.hot)
     reasons.push(`not hot: ${swap.obstacle}`)
-  const obstacle = obstacleToHandover(previous, next)
+  const obstacle = obstacleToOverlap(previous, next)
   if (requested === 'handover' && obstacle !== null) return refuse(obstacle)
   if (obstacle === null && requested !== 'restart')
     return { strategy: 'handover', reasons: [...reasons, sideBySide, ...cautions(next.manifest)] }
@@ -68,7 +68,7 @@ function cautions({ run: { sockets }, health }: Manifest): string[] {
 }
 
 /** Why two instances cannot run side by side; null when they can. */
-function obstacleToHandover(previous: Side, next: Side): string | null {
+export function obstacleToOverlap(previous: Side, next: Side): string | null {
   const sides = [next.manifest, previous.manifest]
   const exclusive = [...new Set(sides.flatMap(({ activation }) => activation.exclusive ?? []))]
   if (exclusive.length > 0) return `only one instance at a time can use ${exclusive.join(', ')}`

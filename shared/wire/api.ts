@@ -1,13 +1,14 @@
 import { Strict, Type, type Static } from '../schema.ts'
 import { HotStatus } from './control.ts'
 import { approvalLimits } from '../formats/approval.ts'
+import { Frozen } from '../formats/freeze.ts'
 import { Environment } from '../formats/order.ts'
 import { rootLimits } from '../formats/root.ts'
 import { Login } from '../formats/receipt.ts'
 import { Challenge, Digest, FleetId, Name, OpId, PublicKey, Signatures } from '../formats/names.ts'
 
 /** Version of the routes below; both sides refuse another one by name (E_API_VERSION). */
-export const apiVersion = 4
+export const apiVersion = 5
 
 export const packType = 'application/vnd.deployctl.pack'
 export const eventsType = 'application/x-ndjson'
@@ -47,6 +48,7 @@ export const ServiceState = Strict({
   /** The deployment that is under way. */
   deploying: Type.Union([Strict({ opId: OpId, state: Type.String({ maxLength: 32 }) }), Type.Null()]),
   challenge: Challenge,
+  frozen: Type.Union([Frozen, Type.Null()]),
 })
 export type ServiceState = Static<typeof ServiceState>
 
@@ -68,6 +70,58 @@ export const CodeReport = Strict({
   ]),
 })
 export type CodeReport = Static<typeof CodeReport>
+
+const Count = Type.Union([Type.Number({ minimum: 0 }), Type.Null()])
+
+/** GET /v1/services/:service/sample: how the service is at this moment, for comparing hosts. */
+export const Sample = Strict({
+  active: Type.Union([Digest, Type.Null()]),
+  /** Whether its instance runs, and how often that was started again by itself. */
+  isRunning: Type.Boolean(),
+  restarts: Type.Integer({ minimum: 0 }),
+  probes: Type.Array(
+    Strict({ ok: Type.Boolean(), ms: Type.Number({ minimum: 0 }), detail: Type.String({ maxLength: 4096 }) }),
+    { maxItems: 16 },
+  ),
+  /** By its own count since it was started; null where it does not say. */
+  metrics: Type.Union([
+    Strict({
+      requests: Count,
+      errors: Count,
+      /** Upper bounds in seconds (null for infinity) with how many took no longer. */
+      latency: Type.Union([
+        Type.Array(Type.Tuple([Count, Type.Number({ minimum: 0 })]), { maxItems: 512 }),
+        Type.Null(),
+      ]),
+    }),
+    Type.Null(),
+  ]),
+  /** Why its metrics could not be read. */
+  problem: Type.Union([Type.String({ maxLength: 4096 }), Type.Null()]),
+})
+export type Sample = Static<typeof Sample>
+
+/** GET /v1/facts: what a host is. */
+export const HostFacts = Strict({
+  agent: Type.String({ maxLength: 64 }),
+  os: Type.String({ maxLength: 256 }),
+  kernel: Type.String({ maxLength: 256 }),
+  arch: Type.String({ maxLength: 32 }),
+  uptimeSeconds: Type.Number({ minimum: 0 }),
+  cpus: Type.Integer({ minimum: 0 }),
+  load: Type.Array(Type.Number(), { maxItems: 3 }),
+  memory: Strict({ total: Type.Number(), free: Type.Number() }),
+  disk: Strict({ total: Type.Number(), free: Type.Number() }),
+  now: Type.String({ maxLength: 32 }),
+})
+export type HostFacts = Static<typeof HostFacts>
+
+/** POST /v1/freezes: the signed bytes as text. */
+export const FreezeRequest = Strict({
+  freeze: Type.String({ maxLength: 1024 * 1024 }),
+  signatures: Signatures,
+})
+export type FreezeRequest = Static<typeof FreezeRequest>
 
 /** Answer to POST /v1/services/:service/releases and …/blobs: what still has to be sent. */
 export const UploadAnswer = Strict({

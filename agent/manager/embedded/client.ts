@@ -47,7 +47,7 @@ export function embeddedManager(dir: string, supervise: readonly string[]): Serv
     // The supervisor keeps what should run on disk by itself.
     settle: async () => {},
     checkUp: async () => [],
-    runCommand: (spec, argv, signal) => runCommand(withHostValues(dir, spec), argv, signal),
+    runCommand: (spec, argv, signal, onLine) => runCommand(withHostValues(dir, spec), argv, signal, onLine),
     tail: async (service, lines) => tailLog(paths.log(service), lines),
     follow: (service, lines, signal) => followLog(paths.log(service), lines, signal),
   }

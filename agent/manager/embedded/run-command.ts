@@ -1,13 +1,16 @@
 import { spawn } from 'node:child_process'
+import { createInterface } from 'node:readline'
 import type { CommandResult, InstanceSpec } from '../manager.ts'
 
 const shownChars = 512
+const maxLineChars = 4096
 
 /** Runs a program with a service's directory and environment, in a process group of its own. */
 export async function runCommand(
   { cwd, env, service, slot, release }: InstanceSpec,
   argv: readonly string[],
   signal: AbortSignal,
+  onLine?: (line: string) => void,
 ): Promise<CommandResult> {
   const [command = '', ...args] = argv
   // A group of its own, so that what the command started ends with it.
@@ -26,8 +29,10 @@ export async function runCommand(
   const kill = () => child.pid !== undefined && killGroup(child.pid)
   signal.addEventListener('abort', kill)
   let output = ''
-  for (const stream of [child.stdout, child.stderr])
+  for (const stream of [child.stdout, child.stderr]) {
     stream.setEncoding('utf8').on('data', (chunk: string) => (output = (output + chunk).slice(-shownChars)))
+    if (onLine) createInterface({ input: stream }).on('line', (line) => onLine(line.slice(0, maxLineChars)))
+  }
   try {
     const status = await new Promise<string>((resolve, reject) => {
       child.once('error', reject)

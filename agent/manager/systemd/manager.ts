@@ -1,5 +1,6 @@
 import { uptime } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import { DeployError } from '../../../shared/errors.ts'
 import { publicSockets } from '../../../shared/formats/sockets.ts'
 import { unitNames } from '../../../shared/install/unit-names.ts'
@@ -23,6 +24,8 @@ import { followUnits, tailUnits } from './unit-log.ts'
 const slotNames: readonly Slot[] = ['a', 'b']
 const probeUnits = 16
 const probeLogLines = 10
+/** The journal hears of a line a moment after it was written. */
+const lastLinesMs = 300
 
 export type SystemdOptions = {
   /** The agent's directory. */
@@ -84,10 +87,10 @@ export function systemdManager({ dir, settings, path }: SystemdOptions): Service
     },
     checkUp: (services) => checkUpSystemd(settings, join(dir, 'receipt_key'), services),
     settle: async (service, slot) => slots.settle(service, slot),
-    runCommand(spec, argv, signal) {
+    runCommand(spec, argv, signal, onLine) {
       probes = (probes + 1) % probeUnits
       slots.putProbe(spec, probes, argv)
-      return runProbe(unitNames(spec.service).probe(probes), signal)
+      return runProbe(unitNames(spec.service).probe(probes), signal, onLine)
     },
     tail: (service, lines) => tailUnits(units(service), lines),
     follow: (service, lines, signal) => followUnits(units(service), lines, signal),
@@ -123,9 +126,21 @@ function addressesOf(settings: string, service: string): Record<string, Address>
   )
 }
 
-async function runProbe(unit: string, signal: AbortSignal): Promise<CommandResult> {
+/** What a unit writes from now on. */
+async function tellLines(unit: string, onLine: (line: string) => void, signal: AbortSignal): Promise<void> {
+  for await (const { stream, line } of followUnits([unit], 0, signal))
+    if (stream !== 'supervisor') onLine(line)
+}
+
+async function runProbe(
+  unit: string,
+  signal: AbortSignal,
+  onLine?: (line: string) => void,
+): Promise<CommandResult> {
   const cancel = () => void changeUnit('stop', unit).catch(() => {})
   signal.addEventListener('abort', cancel)
+  const over = new AbortController()
+  const told = onLine ? tellLines(unit, onLine, over.signal) : Promise.resolve()
   try {
     // It failed or it did not; which of them, its state tells.
     await changeUnit('start', unit).catch(() => {})
@@ -133,6 +148,9 @@ async function runProbe(unit: string, signal: AbortSignal): Promise<CommandResul
     await forget(unit, state)
     const status = !state ? '?' : state.result === 'success' ? '0' : describeEnd(state)
     const log = status === '0' ? [] : await tailUnits([unit], probeLogLines)
+    if (onLine) await delay(lastLinesMs)
+    over.abort()
+    await told
     return { status, output: log.map(({ line }) => line).join('\n') }
   } finally {
     signal.removeEventListener('abort', cancel)

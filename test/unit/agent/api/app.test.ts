@@ -17,6 +17,7 @@ const state = {
   addresses: {},
   deploying: null,
   challenge: digest,
+  frozen: null,
 }
 
 /** Operations that record what reached them; the routes under test are real. */
@@ -49,6 +50,27 @@ function recorded(overrides: Partial<Operations> = {}) {
       return { release, missing: [], state }
     },
     order: () => 'c'.repeat(32),
+    freeze: async () => state,
+    sample: async () => ({
+      active: null,
+      isRunning: false,
+      restarts: 0,
+      probes: [],
+      metrics: null,
+      problem: null,
+    }),
+    facts: () => ({
+      agent: '0.1.0',
+      os: '',
+      kernel: '',
+      arch: '',
+      uptimeSeconds: 0,
+      cpus: 1,
+      load: [],
+      memory: { total: 0, free: 0 },
+      disk: { total: 0, free: 0 },
+      now: '',
+    }),
     confirm: (opId, caller) => void calls.push(['confirm', opId, caller.connection]),
     async *events() {
       yield { n: 1, at: '', type: 'state', data: { state: 'received' } }
