@@ -6,7 +6,7 @@ import { cpuOf } from './measure.ts'
 import { answers, freePort } from '../../test/rig/ports.ts'
 
 /** Two real sshd on loopback: one that runs commands, for rsync, and one that runs only the bridge. */
-export async function startBenchSshd(dir: string, authorizedKeys: string, bridge: string) {
+export async function startBenchSshd(dir: string, authorizedKeys: string, bridge: string, more = '') {
   const key = join(dir, 'ssh_host_key')
   execFileSync('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-f', key])
   mkdirSync('/run/sshd', { recursive: true, mode: 0o755 })
@@ -21,7 +21,7 @@ export async function startBenchSshd(dir: string, authorizedKeys: string, bridge
       await new Promise((resolve) => setTimeout(resolve, 50))
     return { child, port }
   }
-  const plain = await start('sshd_plain', '')
+  const plain = await start('sshd_plain', more)
   const forced = await start('sshd_forced', `Subsystem deployctl /bin/false\nForceCommand ${bridge}\n`)
   return {
     plainPort: plain.port,

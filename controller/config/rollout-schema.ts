@@ -9,7 +9,7 @@ const { canary: CanaryBake, batch: BatchBake } = RolloutPolicy.properties.bakeSe
 /** How a release spreads over the hosts of an environment. */
 export const RolloutConfig = Strict({
   parallel: Type.Optional(
-    Type.Integer({ minimum: 1, maximum: 100, description: 'How many hosts are worked on at once (8).' }),
+    Type.Integer({ minimum: 1, maximum: 1000, description: 'How many hosts are worked on at once (8).' }),
   ),
   onUnreachable: Type.Optional(
     Type.Union([Type.Literal('fail'), Type.Literal('skip')], {

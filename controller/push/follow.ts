@@ -13,6 +13,7 @@ import { confirm, openSession, type Session } from './session.ts'
 const eventParser = parserOf(DeploymentEvent)
 const reconnects = 5
 const reconnectMs = 500
+const confirmAgainMs = 2_000
 /** The connection broke; what the order came to can be asked for again. */
 const cutCodes = new Set(['E_CONNECTION_LOST', 'E_SSH_CONNECT', 'E_SSH_SUBSYSTEM'])
 
@@ -45,6 +46,7 @@ export async function follow(
     approvals: order.approvals,
   })
   let last = 0
+  const seen: Seen = { state: '', isOver: false }
   const reopened: ChannelClient[] = []
   const stop = () => (reopened.at(-1) ?? session.client).close()
   options.signal?.addEventListener('abort', stop)
@@ -59,7 +61,7 @@ export async function follow(
             : client.lines(`/v1/deployments/${order.opId}/events?after=${last}`, eventParser)
         for await (const event of stream) {
           last = event.n
-          const receipt = await onEvent(event, target, order, options, used)
+          const receipt = await onEvent(event, target, order, options, used, seen)
           if (receipt) return receipt
         }
         if (last === 0) throw new DeployError('E_ORDER_LOST', { host: target.name })
@@ -76,6 +78,7 @@ export async function follow(
       }
     }
   } finally {
+    seen.isOver = true
     options.signal?.removeEventListener('abort', stop)
     for (const client of reopened) {
       const { sent, received } = client.bytes()
@@ -86,28 +89,61 @@ export async function follow(
   }
 }
 
+/** What is known of the host meanwhile. */
+type Seen = { state: string; isOver: boolean }
+
 async function onEvent(
   event: DeploymentEvent,
   target: HostTarget,
   order: SignedOrder,
-  { emit, sessions, history }: FollowOptions,
+  options: FollowOptions,
   used: { sent: number; received: number },
+  seen: Seen,
 ): Promise<OpenedReceipt | null> {
+  const { emit, sessions, history } = options
   emit({ type: 'event', host: target.name, event })
   const { type, data } = event
-  if (type === 'state' && data['state'] === 'probation') {
-    try {
-      const bytes = await confirm(target, order.opId, sessions)
-      used.sent += bytes.sent
-      used.received += bytes.received
-    } catch (error) {
-      // The host goes back by itself if it stays so; its events tell.
-      emit({ type: 'stage', host: target.name, stage: `confirm failed: ${asDeployError(error).message}` })
-    }
+  if (type === 'state') seen.state = String(data['state'])
+  if (type === 'state' && seen.state === 'probation') {
+    const isConfirmed = await tryConfirm(target, order, options, used)
+    // The host goes back by itself if it stays so; its events tell.
+    if (!isConfirmed) void confirmLater(target, order, options, used, seen)
   }
   if (type !== 'receipt') return null
   const pinned = history.pinnedKey(sessions.fleet.root.fleet, target.name)
   const receipt = openReceipt(String(data['receipt']), String(data['signature']), target.name, pinned)
   checkAnswers(receipt, order.opId, order.bytes)
   return receipt
+}
+
+async function tryConfirm(
+  target: HostTarget,
+  order: SignedOrder,
+  { emit, sessions }: FollowOptions,
+  used: { sent: number; received: number },
+): Promise<boolean> {
+  try {
+    const bytes = await confirm(target, order.opId, sessions)
+    used.sent += bytes.sent
+    used.received += bytes.received
+    return true
+  } catch (error) {
+    emit({ type: 'stage', host: target.name, stage: `confirm failed: ${asDeployError(error).message}` })
+    return false
+  }
+}
+
+/** The way to the host may come back before its time is over. */
+async function confirmLater(
+  target: HostTarget,
+  order: SignedOrder,
+  options: FollowOptions,
+  used: { sent: number; received: number },
+  seen: Seen,
+): Promise<void> {
+  for (;;) {
+    await delay(confirmAgainMs)
+    if (seen.isOver || seen.state !== 'probation' || options.signal?.aborted) return
+    if (await tryConfirm(target, order, options, used)) return
+  }
 }

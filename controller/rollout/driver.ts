@@ -25,7 +25,8 @@ export type Driven = { rollout: Rollout; reports: Map<string, HostReport> }
 const beatMs = 2_000
 const commandMs = 300
 /** The order is not wrong, only late: the host has forgotten its question, or the batch took long. */
-const renewable = new Set(['E_ORDER_CHALLENGE', 'E_ORDER_EXPIRED'])
+const renewable = new Set(['E_ORDER_CHALLENGE', 'E_ORDER_EXPIRED', 'E_ORDER_LOST'])
+const renewals = 2
 /** Somebody was faster: perhaps this same rollout, by another driver. */
 const overtaken = new Set(['E_ORDER_SEQ', 'E_ORDER_PREV', 'E_BUSY'])
 
@@ -43,6 +44,7 @@ export class Driver {
   readonly #log: EventLog
   readonly #reports = new Map<string, HostReport>()
   readonly #detaching = new AbortController()
+  readonly #renewed = new Map<string, number>()
   #rollout: Rollout
   #baking: AbortController | null = null
   #isLaunching = false
@@ -263,8 +265,7 @@ export class Driver {
       const { report, opened } = await runOrder(ready, order, following)
       if (this.#detaching.signal.aborted) return
       const code = report.error?.code ?? ''
-      if (wasSent && code === 'E_ORDER_LOST') return this.#notBegun(host)
-      if (!again && report.result === 'aborted' && renewable.has(code)) return this.#notBegun(host)
+      if (renewable.has(code) && this.#mayRenew(host)) return this.#notBegun(host)
       if (!again && overtaken.has(code)) {
         const own = await findOwnOrder(ready.session, this.#rollout.plan, order.opId, this.#options)
         if (own) return await this.#follow(host, own, true, true)
@@ -276,6 +277,13 @@ export class Driver {
     } finally {
       silence.end()
     }
+  }
+
+  /** Not for ever: a host whose agent dies of each order would have one after the other. */
+  #mayRenew(host: string): boolean {
+    const count = (this.#renewed.get(host) ?? 0) + 1
+    this.#renewed.set(host, count)
+    return count <= renewals
   }
 
   #notBegun(host: string) {

@@ -46,7 +46,7 @@ export class HostWork {
   async connect(host: string): Promise<Ready> {
     const known = this.#options.ready.get(host)
     const isFresh = performance.now() - (this.#openedMs.get(host) ?? this.#beganMs) < freshMs
-    if (known && isFresh) return known
+    if (known && isFresh && !known.session.client.isClosed) return known
     known?.session.client.close()
     const target = this.#targets.get(host)
     const { target: own, sessions, record } = this.#options

@@ -32,6 +32,8 @@ export class ChannelClient {
     this.#connection = connection
     this.#host = host
     this.#agent = new Agent({ keepAlive: true, maxSockets: 4 })
+    // A channel of a connection that is gone may never say so itself.
+    connection.closed.addEventListener('abort', () => this.#agent.destroy())
     // The agent asks for a socket and gets a channel; what a channel has no use for is left out.
     Object.assign(this.#agent, {
       createConnection: (_: unknown, done: (error: unknown, stream?: Duplex) => void) =>
@@ -72,6 +74,7 @@ export class ChannelClient {
     body: Readable | string | null,
     isQuiet = false,
   ): Promise<IncomingMessage> {
+    if (this.#connection.closed.aborted) throw this.#lost(new Error('the connection was closed'))
     const outgoing = request({ ...options, agent: this.#agent, host: 'agent' })
     if (!isQuiet) outgoing.setTimeout(answerTimeoutMs, () => outgoing.destroy(new Error('no answer')))
     const answered = new Promise<IncomingMessage>((resolve, reject) => {
@@ -158,6 +161,10 @@ export class ChannelClient {
       { host: this.#host, during: 'waiting for its answer' },
       { cause },
     )
+  }
+
+  get isClosed(): boolean {
+    return this.#connection.closed.aborted
   }
 
   bytes(): { sent: number; received: number } {

@@ -4,6 +4,7 @@ import { DeployError } from '../../shared/errors.ts'
 import { sshAlgorithms } from '../../shared/ssh-algorithms.ts'
 import { hostTarget, type HostTarget } from '../config/target.ts'
 import { chooseTransport, type TransportChoice } from './choose.decide.ts'
+import { atDoor } from './doors.ts'
 import { readKnownHosts } from './host-keys.ts'
 import { hostName, judgeHostKey, knownKeyTypes, type KnownHosts } from './known-hosts.ts'
 import { connectSsh2, type Ssh2Connection } from './ssh2-client.ts'
@@ -38,7 +39,8 @@ export async function connectHost(target: HostTarget, options: ConnectOptions): 
     const files = [...settings.knownHostsFiles, ownKnownHosts(options.configDir)]
     return new SystemSsh(systemSshArgv(target, files, sshConfig(options.env)), settings.host)
   }
-  return pRetry(() => connectOnce(target, settings, known, options), {
+  const door = settings.proxyJump[0] ?? `${settings.host}:${settings.port}`
+  return pRetry(() => atDoor(door, () => connectOnce(target, settings, known, options)), {
     retries,
     minTimeout: firstRetryMs,
     randomize: true,
@@ -121,6 +123,7 @@ async function connectOnce(
     const connection = await connectSsh2({ ...own, ...(through && { through }) })
     return {
       openChannel: () => connection.openChannel(),
+      closed: connection.closed,
       exec: (command) => connection.exec(command),
       bytes: () => (hops[0] ?? connection).bytes(),
       close: () => {

@@ -76,18 +76,29 @@ export class Ssh2Connection implements Connection {
   readonly #client: Client
   readonly #socket: Duplex
   readonly #host: string
+  readonly #closing = new AbortController()
 
   constructor(client: Client, socket: Duplex, host: string) {
     this.#client = client
     this.#socket = socket
     this.#host = host
+    client.once('close', () => this.#closing.abort())
+    // The first to know of a connection that was cut while nothing was said on it.
+    socket.once('close', () => this.#closing.abort())
+  }
+
+  get closed(): AbortSignal {
+    return this.#closing.signal
   }
 
   openChannel(): Promise<Duplex> {
     return new Promise((resolve, reject) => {
       const why = (cause: Error) =>
         new DeployError('E_SSH_SUBSYSTEM', { host: this.#host, why: cause.message }, { cause })
-      this.#client.once('close', () => reject(why(new Error('the connection was closed'))))
+      const lost = () => reject(why(new Error('the connection was closed')))
+      // One that was closed while it was idle says so no second time, and would let us wait for ever.
+      if (this.closed.aborted) return lost()
+      this.#client.once('close', lost)
       this.#client.subsys(subsystem, (error, channel) => (error ? reject(why(error)) : resolve(channel)))
     })
   }
@@ -128,6 +139,7 @@ export class Ssh2Connection implements Connection {
 
   close(): void {
     this.#client.end()
+    this.#closing.abort()
   }
 
   bytes(): { sent: number; received: number } {

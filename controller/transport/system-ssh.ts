@@ -48,6 +48,7 @@ export class SystemSsh implements Connection {
   readonly #argv: SystemArgv
   readonly #host: string
   readonly #channels = new Set<ProcessChannel>()
+  readonly #closing = new AbortController()
   readonly #bytes = { sent: 0, received: 0 }
 
   constructor(argv: SystemArgv, host: string) {
@@ -78,7 +79,12 @@ export class SystemSsh implements Connection {
     return { stdin: child.stdin, stdout: child.stdout, stderr: child.stderr, ended }
   }
 
+  get closed(): AbortSignal {
+    return this.#closing.signal
+  }
+
   close(): void {
+    this.#closing.abort()
     for (const channel of this.#channels) channel.destroy()
   }
 

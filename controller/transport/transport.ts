@@ -16,6 +16,8 @@ export type Connection = {
   /** A program on the host, by its user's shell; for setting it up, never for a push. */
   exec(command: string): Promise<Execution>
   close(): void
+  /** Aborted once it is closed, by whomever. */
+  readonly closed: AbortSignal
   /** Bytes on the wire so far, of this side's making and the other's. */
   bytes(): { sent: number; received: number }
 }

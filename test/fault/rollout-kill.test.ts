@@ -59,22 +59,23 @@ t.test('a rollout whose driver is killed is finished by whoever attaches', async
       )
       t.match((await ben.cli('status')).stdout, /web3 .*running/)
     })
-    await t.test(`killed when ${when}: the same person`, async (t) => {
-      const version = `v${(release += 1)}`
-      rig.version(version)
-      const pushing = rig.begin('push', '--json', ...batches)
-      await pushing.says(pattern)
-      pushing.signal('SIGKILL')
-      await pushing.ended
-      const ran = await rig.cli('rollout', 'attach', '--take')
-      t.equal(ran.code, 0, `${ran.stdout}${ran.stderr}`)
-      t.strictSame(
-        await serving(),
-        names.map(() => version),
-      )
-      t.match((await rig.cli('rollout', 'list')).stdout, /done +3 committed/)
-      t.equal((await rig.cli('history', '--verify')).code, 0)
-    })
+    if (/is begun|confirm|watched/.test(when))
+      await t.test(`killed when ${when}: the same person`, async (t) => {
+        const version = `v${(release += 1)}`
+        rig.version(version)
+        const pushing = rig.begin('push', '--json', ...batches)
+        await pushing.says(pattern)
+        pushing.signal('SIGKILL')
+        await pushing.ended
+        const ran = await rig.cli('rollout', 'attach', '--take')
+        t.equal(ran.code, 0, `${ran.stdout}${ran.stderr}`)
+        t.strictSame(
+          await serving(),
+          names.map(() => version),
+        )
+        t.match((await rig.cli('rollout', 'list')).stdout, /done +3 committed/)
+        t.equal((await rig.cli('history', '--verify')).code, 0)
+      })
   }
 
   await t.test('killed while it takes everything back', async (t) => {

@@ -1,9 +1,11 @@
 import { parseStatus, parseSwapAnswer } from '../../agent/activate/control.ts'
+import { readMetrics } from '../../agent/health/metrics.ts'
 import { parseLogin } from '../../agent/trust/login.ts'
 import { parseConfig } from '../../controller/config/load.ts'
 import { encodeDocument, parseDocument } from '../../shared/documents/document.ts'
 import { checkManifestPaths } from '../../shared/documents/path-rules.ts'
 import type { Approval } from '../../shared/formats/approval.ts'
+import { Freeze } from '../../shared/formats/freeze.ts'
 import { Manifest } from '../../shared/formats/manifest.ts'
 import { namespaces } from '../../shared/formats/namespaces.ts'
 import { Order, orderLimits } from '../../shared/formats/order.ts'
@@ -64,6 +66,36 @@ const manifest: Manifest = {
   activation: { strategy: 'handover', overlap: true, exclusive: ['data.sqlite'] },
   minimumAgent: 1,
   provenance: { commit: 'c'.repeat(40), dirty: false, builder: 'deployctl/1', lockfile: digest },
+}
+
+const freeze: Freeze = {
+  spec: 'deployctl/freeze/v1',
+  fleet,
+  epoch: 1,
+  root: 1,
+  opId: fleet,
+  service: 'shop',
+  until: '2026-01-02T00:00:00.000Z',
+  notBefore: '2026-01-01T00:00:00.000Z',
+  expires: '2026-01-01T00:05:00.000Z',
+  reason: 'the holidays',
+  hosts: [{ id: 'web1', challenge: digest }],
+}
+
+const metricsText = `# HELP http_requests_total All.
+# TYPE http_requests_total counter
+http_requests_total{method="get",code="200"} 1027 1395066363000
+# TYPE seconds histogram
+seconds_bucket{le="0.05"} 10
+seconds_bucket{le="+Inf"} 12
+seconds_sum 1.5
+seconds_count 12
+odd{path="C:\\\\x",error="a\\n\\""} 1.4e9
+`
+const metricsSpec = {
+  requests: { name: 'http_requests_total' },
+  errors: { name: 'http_requests_total', labels: { code: '5*' } },
+  latency: { name: 'seconds' },
 }
 
 const order: Order = {
@@ -214,6 +246,7 @@ function documentTarget(value: unknown, parse: (bytes: Buffer) => unknown): Targ
   }
 }
 
+const freezeParser = parserOf(Freeze)
 const [manifestParser, orderParser, receiptParser] = [parserOf(Manifest), parserOf(Order), parserOf(Receipt)]
 
 const signatureBlob = Buffer.concat([wireString('ssh-ed25519'), wireString(Buffer.alloc(64, 3))])
@@ -249,6 +282,33 @@ export const targets: Record<string, Target> = {
       if (`/${path}/`.includes('/../') || path.startsWith('/')) throw new Error(`${path} leaves the release`)
     return taken
   }),
+  freeze: documentTarget(freeze, (bytes) => parseDocument(freezeParser, bytes, 'freeze', orderLimits)),
+  metrics: {
+    seeds: [Buffer.from(metricsText)],
+    words: [
+      '# TYPE ',
+      ' histogram\n',
+      '_bucket{le="',
+      '+Inf',
+      '"} ',
+      'NaN',
+      '\\"',
+      '{',
+      '}',
+      ',',
+      '=',
+      '\n',
+      ' 1395066363000',
+    ],
+    // What it is not a text of is told as a problem of the sample, in whatever words.
+    run: (input) => {
+      try {
+        readMetrics(input.toString(), metricsSpec)
+      } catch {
+        // Refused.
+      }
+    },
+  },
   order: documentTarget(order, (bytes) => parseDocument(orderParser, bytes, 'order', orderLimits)),
   root: documentTarget(root, parseRoot),
   approval: documentTarget(approval, parseApproval),
