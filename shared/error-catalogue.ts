@@ -713,7 +713,7 @@ export const catalogue = {
   ),
   E_PAUSED: entry(
     exit.paused,
-    'untouched',
+    'at-risk',
     'The rollout {id} is paused: {why}. {done} of {total} hosts run the new release, the others the old one.',
     'On: `deployctl rollout resume {id}`. Back: `deployctl rollout abort {id} --undo all`.',
   ),

@@ -2,10 +2,13 @@ import { encodeDocument, sha256Hex } from '../../shared/documents/document.ts'
 import { planActivation } from '../../shared/plan/planner.ts'
 import type { Command } from '../cli/command.ts'
 import { environmentFlag, hostFlag, onFlag, hostKeyFlag, keyFlag, openWorkspace } from '../cli/workspace.ts'
-import { bytes } from '../cli/words.ts'
+import { someNames } from '../cli/rollout-words.ts'
+import { bytes, duration } from '../cli/words.ts'
+import type { Target } from '../config/target.ts'
 import { Bases } from '../push/bases.ts'
 import { openAll } from '../push/deploy.ts'
 import { readState } from '../push/session.ts'
+import { planBatches } from '../rollout/batches.decide.ts'
 import { fetchBase, findBase, uploadSize } from '../push/upload.ts'
 import { demandsOf } from '../../shared/trust/scope.decide.ts'
 import { describeProvenance } from './approve.ts'
@@ -69,6 +72,7 @@ export const planCommand: Command = {
           ...plan,
         })
       }
+      for (const line of turnsOf(target)) out.line(`  ${line}`)
       for (const { host, error } of failed) out.note(`  ${host}: ${error.message}`)
       const [first] = failed
       if (first) throw first.error
@@ -76,6 +80,19 @@ export const planCommand: Command = {
       for (const { client } of opened) client.close()
     }
   },
+}
+
+/** Whose turn is when, where not all change at once. */
+function turnsOf({ hosts, rollout }: Target): string[] {
+  const { batches, canary } = planBatches(hosts, rollout.batches)
+  if (batches.length < 2) return []
+  const { bakeSeconds, parallel } = rollout.policy
+  const watched = (seconds: number) => (seconds > 0 ? `, then watched for ${duration(seconds * 1000)}` : '')
+  return batches.map((names, index) => {
+    const isCanary = canary && index === 0
+    const rest = watched(bakeSeconds[isCanary ? 'canary' : 'batch'])
+    return `${isCanary ? 'canary' : `batch ${index + 1}`}: ${someNames(names)}${index < batches.length - 1 ? rest : ''}${names.length > parallel ? `, ${parallel} at once` : ''}`
+  })
 }
 
 type Release = Awaited<ReturnType<typeof releaseFor>>

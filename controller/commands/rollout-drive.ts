@@ -10,7 +10,8 @@ import type { Target } from '../config/target.ts'
 import type { RolloutCommand, RolloutRecord } from '../history/rollouts.ts'
 import type { HostReport, PushEvent } from '../push/events.ts'
 import { driveInBackground } from '../rollout/detach.ts'
-import { Driver, untilLeft } from '../rollout/driver.ts'
+import { Driver } from '../rollout/driver.ts'
+import { untilLeft } from '../rollout/look-on.ts'
 import { rolloutFromHosts } from '../rollout/from-hosts.ts'
 import { isEnding, type Rollout } from '../rollout/machine.ts'
 import { resultOf } from '../rollout/result.ts'
@@ -183,8 +184,8 @@ export function interruptible(
   const flags = ['-e', target.environment.name, ...(key === undefined ? [] : ['--key', key])]
   const detach = async () => {
     const { cwd, env, dataDir } = context
+    driving.handOver()
     await driveInBackground({ id, driver, cwd, env, dataDir, flags, rollouts: history.rollouts })
-    driving.detach()
   }
   return onInterrupt(driving, { detach, hold: screen.hold }, context)
 }

@@ -1,3 +1,4 @@
+import { atOnce } from '../config/rollout-policy.ts'
 import { styleText } from 'node:util'
 import { DeployError } from '../../shared/errors.ts'
 import { version } from '../../shared/version.ts'
@@ -60,9 +61,10 @@ export const watchCommand: Command = {
         `watching ${project.dir} for ${shortList(hosts)} (${target.environment.name})${guarded}; Ctrl-C ends it`,
       )
       out.event({ type: 'watching', dir: project.dir, hosts, gates: gates.map(({ name }) => name) })
+      // Whoever saves wants to see it at once, and is no canary.
       await watchAndPush({
         project,
-        target,
+        target: { ...target, rollout: atOnce(target.rollout) },
         history,
         sessions,
         signer,

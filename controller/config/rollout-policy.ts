@@ -46,3 +46,10 @@ export function rolloutRule(...layers: readonly (RolloutConfig | undefined)[]): 
     rehearse: own.rehearse ?? false,
   }
 }
+
+/** The same, without anybody who goes first: all hosts at once. */
+export const atOnce = (rule: RolloutRule): RolloutRule => ({
+  ...rule,
+  batches: { canary: null, size: null, oneAtATime: [] },
+  policy: { ...rule.policy, bakeSeconds: { canary: 0, batch: 0 }, promote: 'auto' },
+})

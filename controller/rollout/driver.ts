@@ -1,16 +1,13 @@
-import { setTimeout as delay } from 'node:timers/promises'
 import { DeployError, asDeployError } from '../../shared/errors.ts'
-import type { RolloutCommand, RolloutRecord, Rollouts } from '../history/rollouts.ts'
-import { blankReport, record, runOrder } from '../push/deploy.ts'
+import type { RolloutCommand, Rollouts } from '../history/rollouts.ts'
+import { record } from '../push/deploy.ts'
 import type { Emit, HostReport, PushEvent } from '../push/events.ts'
-import type { FollowOptions } from '../push/follow.ts'
-import type { SignedOrder } from '../push/order.ts'
 import type { OpenedReceipt } from '../push/receipt.ts'
 import { bakeHosts } from './bake.ts'
 import { EventLog } from './event-log.ts'
-import { HostWork, type Prepared, type WorkOptions } from './host-work.ts'
+import { HostTurns, type Turn } from './host-turns.ts'
+import { HostWork, type WorkOptions } from './host-work.ts'
 import { apply, isEnding, revertable, startable, working, type Event, type Rollout } from './machine.ts'
-import { findOwnOrder } from './own-order.ts'
 
 export type DriveOptions = Omit<WorkOptions, 'emit'> & {
   /** The name under which this process drives it. */
@@ -24,12 +21,6 @@ export type Driven = { rollout: Rollout; reports: Map<string, HostReport> }
 
 const beatMs = 2_000
 const commandMs = 300
-/** The order is not wrong, only late: the host has forgotten its question, or the batch took long. */
-const renewable = new Set(['E_ORDER_CHALLENGE', 'E_ORDER_EXPIRED', 'E_ORDER_LOST'])
-const renewals = 2
-/** Somebody was faster: perhaps this same rollout, by another driver. */
-const overtaken = new Set(['E_ORDER_SEQ', 'E_ORDER_PREV', 'E_BUSY'])
-
 /** Why nobody waits for the hosts any longer, though they go on. */
 class Detached extends Error {}
 
@@ -44,10 +35,11 @@ export class Driver {
   readonly #log: EventLog
   readonly #reports = new Map<string, HostReport>()
   readonly #detaching = new AbortController()
-  readonly #renewed = new Map<string, number>()
+  readonly #turns: HostTurns
   #rollout: Rollout
   #baking: AbortController | null = null
   #isLaunching = false
+  #isHandingOver = false
   #failure: unknown = null
   #wake: () => void = () => {}
 
@@ -56,7 +48,10 @@ export class Driver {
     this.#rollouts = options.history.rollouts
     this.#rollout = options.record.rollout
     this.#log = new EventLog(this.#rollouts, this.#rollout.plan.id)
-    this.#work = new HostWork({ ...options, emit: (event) => this.#emit(event) })
+    const emit = (event: PushEvent) => this.#emit(event)
+    this.#work = new HostWork({ ...options, emit })
+    const { plan } = this.#rollout
+    this.#turns = new HostTurns({ ...options, emit, work: this.#work, plan, leaving: this.#detaching.signal })
   }
 
   get rollout(): Rollout {
@@ -83,12 +78,7 @@ export class Driver {
       this.#baking?.abort()
       this.#detaching.abort(new Detached())
       this.#log.flush()
-      if (
-        this.#failure === null ||
-        !(this.#failure instanceof DeployError) ||
-        this.#failure.code !== 'E_ROLLOUT_TAKEN'
-      )
-        this.#rollouts.leave(id, this.#options.driver)
+      this.#rollouts.leave(id, this.#options.driver)
     }
   }
 
@@ -96,9 +86,9 @@ export class Driver {
     this.#step(eventOf(command))
   }
 
-  /** Stops waiting; what is under way on the hosts is for whoever drives it next. */
-  detach(): void {
-    this.#fail(new DeployError('E_DETACHED', { id: this.#rollout.plan.id.slice(0, 8) }))
+  /** Another process is going to take it over: what is under way on the hosts is for that one to see through. */
+  handOver(): void {
+    this.#isHandingOver = true
   }
 
   #fail(error: unknown) {
@@ -107,8 +97,13 @@ export class Driver {
   }
 
   #beat(id: string) {
-    if (!this.#rollouts.beat(id, this.#options.driver))
-      this.#fail(new DeployError('E_ROLLOUT_TAKEN', { id: id.slice(0, 8) }))
+    if (!this.#rollouts.beat(id, this.#options.driver)) this.#lose()
+  }
+
+  /** Somebody else drives it now; by our own wish, or not. */
+  #lose() {
+    const id = this.#rollout.plan.id.slice(0, 8)
+    this.#fail(new DeployError(this.#isHandingOver ? 'E_DETACHED' : 'E_ROLLOUT_TAKEN', { id }))
   }
 
   #obey(id: string) {
@@ -128,7 +123,8 @@ export class Driver {
     try {
       this.#rollouts.save(before, next, this.#options.driver, orders)
     } catch (error) {
-      return this.#fail(error)
+      const isTaken = error instanceof DeployError && error.code === 'E_ROLLOUT_TAKEN'
+      return isTaken ? this.#lose() : this.#fail(error)
     }
     this.#rollout = next
     if (next.state !== before.state || next.batch !== before.batch || next.why !== before.why)
@@ -172,7 +168,7 @@ export class Driver {
       }
       const { order: bytes, orderSignatures: signatures, approvals } = push
       const order = { opId: push.opId, at: push.at, bytes, signatures, release: [], approvals }
-      void this.#follow(host, order, true)
+      void this.#carryOut(host, this.#turns.follow(host, order, true))
     }
   }
 
@@ -194,12 +190,19 @@ export class Driver {
       this.#fail(error)
     } finally {
       this.#isLaunching = false
+      // A host may have lost its order meanwhile, and nothing else may be under way.
+      if (this.#isMissingAny()) this.#wake()
     }
   }
 
+  #isMissing = (host: string) => this.#work.prepared(host) === undefined
+
+  #isMissingAny = () =>
+    [...startable(this.#rollout), ...revertable(this.#rollout)].some((host) => this.#isMissing(host))
+
   /** Orders for a whole batch at once: one signature, and one touch of a hardware key. */
   async #prepare() {
-    const isMissing = (host: string) => this.#work.prepared(host) === undefined
+    const isMissing = this.#isMissing
     if (startable(this.#rollout).some(isMissing)) {
       const { plan, batch, hosts } = this.#rollout
       const due = (plan.batches[batch] ?? []).filter((host) => hosts[host] === 'waiting' && isMissing(host))
@@ -230,85 +233,19 @@ export class Driver {
       new Map(orders),
     )
     if (this.#failure !== null) return
-    for (const { host, prepared } of found) void this.#carryOut(host, prepared)
-  }
-
-  async #carryOut(host: string, prepared: Prepared) {
-    if ('order' in prepared) {
-      if (this.#rollout.batch > 0) prepared.ready.beganMs = performance.now()
-      return this.#follow(host, prepared.order, false)
-    }
-    const report = blankReport(host)
-    report.result = prepared.result
-    if ('error' in prepared) report.error = prepared.error
-    else report.reasons = [prepared.why]
-    await Promise.resolve()
-    this.#finish(host, report, null, null)
-  }
-
-  async #follow(host: string, order: SignedOrder, wasSent: boolean, again = false): Promise<void> {
-    const { sessions, history, record: own, target } = this.#options
-    const silence = this.#silence(host, target.rollout.policy.progressSeconds)
-    const following: FollowOptions = {
-      sessions,
-      history,
-      environment: own.details.environment,
-      wasSent,
-      signal: silence.signal,
-      emit: (event) => {
-        silence.heard()
-        this.#emit(event)
-      },
-    }
-    try {
-      const ready = await this.#work.connect(host)
-      const { report, opened } = await runOrder(ready, order, following)
-      if (this.#detaching.signal.aborted) return
-      const code = report.error?.code ?? ''
-      if (renewable.has(code) && this.#mayRenew(host)) return this.#notBegun(host)
-      if (!again && overtaken.has(code)) {
-        const own = await findOwnOrder(ready.session, this.#rollout.plan, order.opId, this.#options)
-        if (own) return await this.#follow(host, own, true, true)
-      }
-      this.#finish(host, report, order.opId, opened)
-    } catch (error) {
-      if (this.#detaching.signal.aborted) return
-      this.#finish(host, { ...blankReport(host), error: asDeployError(error) }, order.opId, null)
-    } finally {
-      silence.end()
+    for (const { host, prepared } of found) {
+      // What it waited for the batches before is not its own time.
+      if ('order' in prepared && this.#rollout.batch > 0) prepared.ready.beganMs = performance.now()
+      void this.#carryOut(host, this.#turns.take(host, prepared))
     }
   }
 
-  /** Not for ever: a host whose agent dies of each order would have one after the other. */
-  #mayRenew(host: string): boolean {
-    const count = (this.#renewed.get(host) ?? 0) + 1
-    this.#renewed.set(host, count)
-    return count <= renewals
-  }
-
-  #notBegun(host: string) {
+  async #carryOut(host: string, turn: Promise<Turn>) {
+    const ended = await turn
+    if (ended.type === 'left') return
+    if (ended.type === 'ended') return this.#finish(host, ended.report, ended.opId, ended.opened)
     this.#work.done(host)
     this.#step({ type: 'not-begun', host })
-  }
-
-  /** Gives a host up that says nothing for too long. */
-  #silence(host: string, seconds: number) {
-    const controller = new AbortController()
-    const giveUp = () => controller.abort(new DeployError('E_NO_PROGRESS', { host, seconds }))
-    let timer = setTimeout(giveUp, seconds * 1000)
-    const detach = () => controller.abort(this.#detaching.signal.reason)
-    this.#detaching.signal.addEventListener('abort', detach)
-    return {
-      signal: controller.signal,
-      heard: () => {
-        clearTimeout(timer)
-        timer = setTimeout(giveUp, seconds * 1000)
-      },
-      end: () => {
-        clearTimeout(timer)
-        this.#detaching.signal.removeEventListener('abort', detach)
-      },
-    }
   }
 
   #finish(host: string, report: HostReport, opId: string | null, opened: OpenedReceipt | null) {
@@ -359,22 +296,4 @@ function eventOf(command: RolloutCommand): Event {
   if (command.do === 'pause') return { type: 'pause', why: 'somebody asked for it' }
   if (command.do === 'abort') return { type: 'abort', undo: command.undo, why: 'somebody stopped it' }
   return { type: command.do }
-}
-
-/** Until the rollout has no driver on this machine any more. */
-export async function untilLeft(
-  rollouts: Rollouts,
-  id: string,
-  onEvent: (event: unknown) => void,
-): Promise<RolloutRecord | null> {
-  let last = 0
-  for (;;) {
-    const isDriven = rollouts.isDriven(id)
-    for (const { n, event } of rollouts.eventsAfter(id, last)) {
-      last = n
-      onEvent(event)
-    }
-    if (!isDriven) return rollouts.load(id)
-    await delay(commandMs)
-  }
 }

@@ -33,17 +33,12 @@ t.test('a hundred hosts', async (t) => {
     t.strictSame(await many.running(), before)
   })
 
-  await t.test('hosts that hang count as failed, the others go on, and they catch up', async (t) => {
-    // Whoever connects to these hosts is never answered.
-    const silent = createServer(() => {}).listen(0, '127.0.0.1')
-    const { port } = await new Promise<{ port: number }>((resolve) =>
-      silent.once('listening', () => resolve(silent.address() as { port: number })),
-    )
-    t.teardown(() => silent.close())
-    const isSilent = (name: string) => name === 'h050' || name === 'h051'
+  await t.test('hosts that are away are left out, the others go on, and they catch up', async (t) => {
+    // Nobody listens there.
+    const isAway = (name: string) => name === 'h050' || name === 'h051'
     many.configure(
       '{ parallel: 32, onUnreachable: skip }',
-      (name, own) => `127.0.0.1:${isSilent(name) ? port : own}`,
+      (name, own) => `127.0.0.1:${isAway(name) ? 1 : own}`,
     )
     many.version('v4')
     const ran = await many.cli('push', '--json')

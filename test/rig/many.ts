@@ -12,7 +12,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { rootFile } from '../../shared/trust/roots.ts'
 import { fleetOf, makeHome, sources, type Home } from './host.ts'
-import { beginCli, runCli, type Ran, type Running } from './rig.ts'
+import { askAgent, beginCli, runCli, type Ran, type Running } from './rig.ts'
 
 const program = new URL('../fixtures/many-agents.ts', import.meta.url).pathname
 
@@ -86,11 +86,7 @@ ${hosts.join('\n')}
       writeFileSync(join(project, 'deploy.yaml'), text)
     },
     async running() {
-      const ran = await many.cli('status', '--json')
-      const states = new Map(
-        ran.events.map(({ host, state }) => [host, state as { active: string | null } | null]),
-      )
-      return names.map((name) => states.get(name)?.active ?? null)
+      return Promise.all(names.map(async (name) => (await askAgent(join(dir, name), 'job')).active))
     },
     async [Symbol.asyncDispose]() {
       child.kill('SIGKILL')

@@ -179,13 +179,16 @@ export function beginCli(
 }
 
 /** Asks the agent itself, by its Unix socket, as the bridge does. */
-function stateOf(rig: Rig, name: string): Promise<Awaited<ReturnType<Rig['state']>>> {
-  const socket = connect(join(rig.host(name).dir, 'agent.sock'))
+const stateOf = (rig: Rig, name: string) => askAgent(rig.host(name).dir, 'echo')
+
+/** The same of any service. @param dir the agent's directory */
+export function askAgent(dir: string, service: string): Promise<Awaited<ReturnType<Rig['state']>>> {
+  const socket = connect(join(dir, 'agent.sock'))
   socket.write('DEPLOYCTL/1 {"connection":"test","user":"test","auth":null}\n')
   return new Promise((resolve, reject) => {
     socket.once('error', reject)
     const ask = request({
-      path: '/v1/services/echo',
+      path: `/v1/services/${service}`,
       createConnection: () => socket,
       headers: { connection: 'close' },
     })
