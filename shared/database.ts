@@ -15,7 +15,7 @@ const busyTimeoutMs = 1_000
 export function openDatabase(file: string, migrations: readonly string[]): Db {
   try {
     // Nobody else's business; SQLite gives its other files the same mode.
-    closeSync(openSync(file, 'a', 0o600))
+    if (file !== ':memory:') closeSync(openSync(file, 'a', 0o600))
     const db = new Database(file, { timeout: busyTimeoutMs })
     db.pragma('journal_mode = WAL')
     // In WAL mode the default is NORMAL, which loses acknowledged rows in a power cut.

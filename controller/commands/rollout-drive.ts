@@ -5,7 +5,6 @@ import type { CliContext } from '../cli/context.ts'
 import { onInterrupt } from '../cli/interrupt.ts'
 import { pushScreen } from '../cli/push-screen.ts'
 import { signerFor, type Workspace } from '../cli/workspace.ts'
-import { Around } from './rollout-around.ts'
 import type { Target } from '../config/target.ts'
 import type { RolloutCommand, RolloutRecord } from '../history/rollouts.ts'
 import type { HostReport, PushEvent } from '../push/events.ts'
@@ -15,6 +14,7 @@ import { untilLeft } from '../rollout/look-on.ts'
 import { rolloutFromHosts } from '../rollout/from-hosts.ts'
 import { isEnding, type Rollout } from '../rollout/machine.ts'
 import { resultOf } from '../rollout/result.ts'
+import { Around } from './rollout-around.ts'
 
 /** The rollout that is meant: as this machine knows it, else as its hosts do. @throws DeployError E_ROLLOUT_UNKNOWN, E_ROLLOUT_AMBIGUOUS */
 export async function findRollout(wanted: string | undefined, workspace: Workspace): Promise<RolloutRecord> {
@@ -32,8 +32,7 @@ export async function findRollout(wanted: string | undefined, workspace: Workspa
   if (known) return known
   const record = wanted === undefined ? null : await rolloutFromHosts(wanted, service, workspace)
   if (!record) throw new DeployError('E_ROLLOUT_UNKNOWN', { id: wanted ?? '' })
-  rollouts.create(record, '')
-  rollouts.leave(record.rollout.plan.id, '')
+  rollouts.create(record, null)
   return record
 }
 
@@ -153,7 +152,7 @@ function targetFor({ rollout, details }: RolloutRecord, target: Target): Target 
 }
 
 /** Drives it, and listens to Ctrl-C meanwhile. */
-export async function runWatched(
+async function runWatched(
   driving: Driver,
   driver: string,
   screen: ReturnType<typeof pushScreen>,

@@ -64,8 +64,8 @@ export class Rollouts {
     this.#now = now
   }
 
-  /** @param driver who drives it: a name that nobody else has */
-  create({ rollout, details, hosts }: RolloutRecord, driver: string): void {
+  /** @param driver who drives it: a name that nobody else has; null for nobody */
+  create({ rollout, details, hosts }: RolloutRecord, driver: string | null): void {
     const { id, began } = rollout.plan
     const { service, release, version } = details.what
     const insert = this.#db.prepare('INSERT INTO rollout_hosts VALUES (?, ?, ?, ?, ?)')

@@ -7,7 +7,17 @@ import { bakeHosts } from './bake.ts'
 import { EventLog } from './event-log.ts'
 import { HostTurns, type Turn } from './host-turns.ts'
 import { HostWork, type WorkOptions } from './host-work.ts'
-import { apply, isEnding, revertable, startable, working, type Event, type Rollout } from './machine.ts'
+import {
+  apply,
+  isEnding,
+  revertable,
+  startable,
+  toRevert,
+  toStart,
+  working,
+  type Event,
+  type Rollout,
+} from './machine.ts'
 
 export type DriveOptions = Omit<WorkOptions, 'emit'> & {
   /** The name under which this process drives it. */
@@ -195,26 +205,16 @@ export class Driver {
     }
   }
 
-  #isMissing = (host: string) => this.#work.prepared(host) === undefined
+  #hasNoOrder = (host: string) => this.#work.prepared(host) === undefined
 
-  #isMissingAny = () =>
-    [...startable(this.#rollout), ...revertable(this.#rollout)].some((host) => this.#isMissing(host))
+  #isMissingAny = () => [...startable(this.#rollout), ...revertable(this.#rollout)].some(this.#hasNoOrder)
 
   /** Orders for a whole batch at once: one signature, and one touch of a hardware key. */
   async #prepare() {
-    const isMissing = this.#isMissing
-    if (startable(this.#rollout).some(isMissing)) {
-      const { plan, batch, hosts } = this.#rollout
-      const due = (plan.batches[batch] ?? []).filter((host) => hosts[host] === 'waiting' && isMissing(host))
-      await this.#work.prepareDeploy(due)
-    }
-    if (revertable(this.#rollout).some(isMissing)) {
-      const { hosts, plan } = this.#rollout
-      const wide = { ...this.#rollout, plan: { ...plan, policy: { ...plan.policy, parallel: 1000 } } }
-      await this.#work.prepareRevert(
-        revertable(wide).filter((host) => hosts[host] === 'committed' && isMissing(host)),
-      )
-    }
+    if (startable(this.#rollout).some(this.#hasNoOrder))
+      await this.#work.prepareDeploy(toStart(this.#rollout).filter(this.#hasNoOrder))
+    if (revertable(this.#rollout).some(this.#hasNoOrder))
+      await this.#work.prepareRevert(toRevert(this.#rollout).filter(this.#hasNoOrder), this.#rollout.why)
   }
 
   #begin(type: 'starting' | 'reverting', hosts: readonly string[]) {

@@ -80,8 +80,8 @@ export class HostWork {
     if (todo.length > 0) await this.#order(todo, details.what, rollout.plan)
   }
 
-  /** The same, to take a host back to what it ran before. */
-  async prepareRevert(hosts: readonly string[]): Promise<void> {
+  /** The same, to take a host back to what it ran before. @param why what the rollout is taken back for */
+  async prepareRevert(hosts: readonly string[], why: string | null): Promise<void> {
     const { details, rollout } = this.#options.record
     const ready = await this.#connectAll(hosts, 'aborted')
     const groups = new Map<string, Ready[]>()
@@ -94,7 +94,8 @@ export class HostWork {
       const releaseSignatures = history.manifest(release)?.signatures ?? []
       const version = group[0]?.state.version ?? release.slice(0, 12)
       const back = { ...details.what, action: 'rollback', release, releaseSignatures, version } as const
-      const reason = `rollout ${rollout.plan.id.slice(0, 8)} taken back: ${rollout.why ?? ''}`.slice(0, 1024)
+      const reason =
+        `rollout ${rollout.plan.id.slice(0, 8)} taken back${why === null ? '' : `: ${why}`}`.slice(0, 1024)
       await this.#order(group, { ...back, strategy: 'auto', provenance: null, reason }, rollout.plan)
     }
   }

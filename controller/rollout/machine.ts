@@ -149,22 +149,29 @@ function isOverLimit(rollout: Rollout): boolean {
   return inBatch > maxFailures.batch || count(rollout, Object.keys(rollout.hosts), bad) > maxFailures.total
 }
 
-/** Hosts whose deployment may begin now, in their order. */
-export function startable(rollout: Rollout): string[] {
-  const { state, halt, plan, hosts } = rollout
+/** Hosts that the current batch has yet to deploy to, in their order; not all of them may begin at once. */
+export function toStart(rollout: Rollout): string[] {
+  const { state, halt, hosts } = rollout
   if ((state !== 'canary' && state !== 'batch') || halt !== null || isOverLimit(rollout)) return []
-  const waiting = hostsOf(rollout).filter((host) => hosts[host] === 'waiting')
-  return waiting.slice(0, Math.max(0, plan.policy.parallel - working(rollout)))
+  return hostsOf(rollout).filter((host) => hosts[host] === 'waiting')
 }
 
-/** Hosts that may be taken back now. */
-export function revertable(rollout: Rollout): string[] {
-  const { state, plan, halt } = rollout
+/** Hosts that have yet to go back. */
+export function toRevert({ state, plan, halt, batch, hosts }: Rollout): string[] {
   if (state !== 'rolling-back') return []
-  const wanted = halt?.to === 'stop' && halt.undo === 'all' ? plan.batches.flat() : hostsOf(rollout)
-  const due = wanted.filter((host) => rollout.hosts[host] === 'committed')
-  return due.slice(0, Math.max(0, plan.policy.parallel - working(rollout)))
+  const wanted =
+    halt?.to === 'stop' && halt.undo === 'all' ? plan.batches.flat() : (plan.batches[batch] ?? [])
+  return wanted.filter((host) => hosts[host] === 'committed')
 }
+
+const mayBegin = (rollout: Rollout, hosts: readonly string[]) =>
+  hosts.slice(0, Math.max(0, rollout.plan.policy.parallel - working(rollout)))
+
+/** Hosts whose deployment may begin now. */
+export const startable = (rollout: Rollout): string[] => mayBegin(rollout, toStart(rollout))
+
+/** Hosts that may be taken back now. */
+export const revertable = (rollout: Rollout): string[] => mayBegin(rollout, toRevert(rollout))
 
 /** Goes on as far as it can without an effect. */
 function settle(rollout: Rollout): Rollout {

@@ -1,9 +1,10 @@
-import { spawn } from 'node:child_process'
+import { spawn, type ChildProcessByStdio } from 'node:child_process'
 import { EventEmitter, once } from 'node:events'
 import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { request } from 'node:http'
 import { connect } from 'node:net'
+import type { Readable, Writable } from 'node:stream'
 import { json, text } from 'node:stream/consumers'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Test } from 'tap'
@@ -151,7 +152,27 @@ export function beginCli(
   args: readonly string[],
   program = sources.cli,
 ): Running {
-  const child = spawn(process.execPath, [program, ...args], { cwd, env, stdio: ['ignore', 'pipe', 'pipe'] })
+  return running(spawn(process.execPath, [program, ...args], { cwd, env, stdio: ['ignore', 'pipe', 'pipe'] }))
+}
+
+/** The same with a terminal, by the util-linux program `script`; its output is that of the screen. */
+export function beginInTerminal(
+  cwd: string,
+  env: NodeJS.ProcessEnv,
+  args: readonly string[],
+  program = sources.cli,
+): Running & { type(keys: string): void } {
+  // A terminal of nobody's window has no columns.
+  const line = ['stty cols 100 rows 40; exec', process.execPath, program, ...args].join(' ')
+  const child = spawn('script', ['--quiet', '--return', '--flush', '--command', line, '/dev/null'], {
+    cwd,
+    env: { ...env, TERM: 'xterm-256color' },
+    stdio: 'pipe',
+  })
+  return { ...running(child), type: (keys) => void child.stdin.write(keys) }
+}
+
+function running(child: ChildProcessByStdio<Writable | null, Readable, Readable>): Running {
   let [stdout, stderr] = ['', '']
   const heard = new EventEmitter().setMaxListeners(0)
   child.stdout.setEncoding('utf8').on('data', (more: string) => heard.emit('more', (stdout += more)))
