@@ -24,7 +24,9 @@ module.exports = {
     door('one-door-sqlite', 'better-sqlite3', '^shared/database[.]ts$'),
     door('one-door-javascript', '(acorn|eslint-scope|magic-string|resolve[.]exports)', '^shared/hot/'),
     door('one-door-chokidar', 'chokidar', '^controller/watch/'),
-    door('one-door-fastify', 'fastify', '^(agent/api/|controller/server/)'),
+    door('one-door-fastify', '(fastify|@fastify|prom-client)', '^(agent/api/|controller/server/)'),
+    door('one-door-cron', '(node-cron|temporal-polyfill|ical[.]js)', '^controller/schedule/'),
+    door('one-door-mail', 'nodemailer', '^controller/notify/'),
   ],
   options: { doNotFollow: { path: 'node_modules' }, tsPreCompilationDeps: true, tsConfig: { fileName: 'tsconfig.json' }, moduleSystems: ['es6', 'cjs'] },
 }

@@ -1,6 +1,6 @@
 import { DeployError } from '../../shared/errors.ts'
 import type { DeploymentEvent } from '../../shared/wire/api.ts'
-import type { Frozen } from '../../shared/formats/freeze.ts'
+import type { FreezePeriod, Frozen } from '../../shared/formats/freeze.ts'
 import type { Strategy } from '../../shared/formats/receipt.ts'
 import { received, type Deployment, type Ending } from '../activate/machine.ts'
 import { openDatabase, type Db } from '../../shared/database.ts'
@@ -191,20 +191,33 @@ export class Journal implements Disposable {
       if (known) throw new DeployError('E_ORDER_REPLAYED', { opId: freeze.opId })
       this.#db
         .prepare(
-          'INSERT INTO freezes VALUES (@opId, @service, @until, @reason, @who, @fingerprint, @at, @order, @signatures)',
+          'INSERT INTO freezes VALUES (@opId, @service, @until, @reason, @who, @fingerprint, @at, @order, @signatures, @periods)',
         )
-        .run({ ...freeze, signatures: JSON.stringify(freeze.signatures) })
+        .run({
+          ...freeze,
+          signatures: JSON.stringify(freeze.signatures),
+          periods: freeze.periods && JSON.stringify(freeze.periods),
+        })
     })
   }
 
-  /** Until when a service is frozen, if it is at this instant: the last word counts. */
+  /** Until when a service is frozen, if it is at this instant: the last word counts, and the last calendar. */
   frozen(service: string, now: string): Frozen | null {
-    const row = this.#db
-      .prepare<unknown[], { until: string | null; who: string; reason: string }>(
-        'SELECT until, who, reason FROM freezes WHERE service = ? ORDER BY rowid DESC LIMIT 1',
-      )
-      .get(service)
-    return row && row.until !== null && row.until > now ? { ...row, until: row.until } : null
+    type Word = { until: string | null; who: string; reason: string; periods: string | null }
+    const last = (isCalendar: boolean) =>
+      this.#db
+        .prepare<unknown[], Word>(
+          `SELECT until, who, reason, periods FROM freezes WHERE service = ? AND (periods IS NOT NULL) = ?
+           ORDER BY rowid DESC LIMIT 1`,
+        )
+        .get(service, isCalendar ? 1 : 0)
+    const word = last(false)
+    if (word?.until && word.until > now) return { until: word.until, who: word.who, reason: word.reason }
+    const calendar = last(true)
+    // Written by ourselves, after its schema was checked.
+    const periods = JSON.parse(calendar?.periods ?? '[]') as FreezePeriod[]
+    const found = periods.find(({ from, until }) => from <= now && now < until)
+    return found && calendar ? { until: found.until, who: calendar.who, reason: found.reason } : null
   }
 
   /** What a starting agent has to finish or undo, oldest first. */

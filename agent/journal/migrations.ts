@@ -26,4 +26,5 @@ export const migrations: readonly string[] = [
      fingerprint TEXT NOT NULL, at TEXT NOT NULL, order_bytes BLOB NOT NULL, signatures TEXT NOT NULL
    ) STRICT;
    CREATE INDEX freezes_by_service ON freezes (service)`,
+  'ALTER TABLE freezes ADD COLUMN periods TEXT',
 ]

@@ -1,3 +1,4 @@
+import type { FreezePeriod } from '../../shared/formats/freeze.ts'
 import type { Environment } from '../../shared/formats/order.ts'
 import type { Login, Strategy } from '../../shared/formats/receipt.ts'
 import type { SignedApproval } from '../../shared/wire/api.ts'
@@ -49,6 +50,8 @@ export type FreezeRow = {
   opId: string
   service: string
   until: string | null
+  /** A calendar; null where it is no calendar. */
+  periods: FreezePeriod[] | null
   reason: string
   who: string
   fingerprint: string

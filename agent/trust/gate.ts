@@ -10,6 +10,7 @@ import { authorize, type Authority } from '../../shared/trust/authorize.decide.t
 import { checkRootTime } from '../../shared/trust/root.ts'
 import type { Roots } from '../../shared/trust/roots.ts'
 import { covers } from '../../shared/trust/scope.decide.ts'
+import { checkWindows } from '../../shared/trust/windows.ts'
 import { inRole, notEnough, whoSigned } from '../../shared/trust/signers.ts'
 import type { FreezeRequest, OrderRequest } from '../../shared/wire/api.ts'
 import type { Journal } from '../journal/journal.ts'
@@ -64,19 +65,21 @@ export class Gate {
     const freeze = parseDocument(freezeParser, bytes, 'freeze', orderLimits)
     const isFresh = (service: string, challenge: string) => challenges.isFresh(service, challenge)
     acceptOrder(freeze, { host, root, now, isFresh })
-    const { opId, service, until, reason } = freeze
+    const { opId, service, until, periods = null, reason } = freeze
     const { owner: who, fingerprint } = signer
     if (!covers(signer.scope, service, host)) throw new DeployError('E_SCOPE', { owner: who, service, host })
-    return { opId, service, until, reason, who, fingerprint, at: now, order: bytes, signatures }
+    return { opId, service, until, periods, reason, who, fingerprint, at: now, order: bytes, signatures }
   }
 
-  /** Going back is always possible; whoever goes over a freeze says so, and is no schedule. */
-  #checkFrozen(order: Order, previous: string | null, isScheduled: boolean, now: string) {
-    const frozen = this.#parts.journal.frozen(order.service, now)
+  /** Going back is always possible; whoever goes over a freeze or a window says so, and is no schedule. */
+  #checkTime(order: Order, previous: string | null, isScheduled: boolean, now: string) {
+    const { journal, roots, host } = this.#parts
     const isBack = order.action === 'rollback' && order.release === previous
     const isMeant = order.despiteFreeze === true && !isScheduled
-    if (frozen && !isBack && !isMeant)
-      throw new DeployError('E_FROZEN', { service: order.service, ...frozen })
+    if (isBack || isMeant) return
+    const frozen = journal.frozen(order.service, now)
+    if (frozen) throw new DeployError('E_FROZEN', { service: order.service, ...frozen })
+    checkWindows(roots.root, order.service, host, now)
   }
 
   /** @throws DeployError of every reason there is to refuse an order */
@@ -110,7 +113,7 @@ export class Gate {
     const people = { signed, approvals }
     const facts = { host, previous, configuration, provenance, now }
     const authority = authorize({ root, order, ...people, ...facts })
-    this.#checkFrozen(order, previous, authority.isScheduled, now)
+    this.#checkTime(order, previous, authority.isScheduled, now)
     return { order, bytes, own, authority }
   }
 

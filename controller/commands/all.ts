@@ -9,12 +9,17 @@ import { historyCommand } from './history.ts'
 import { hostCommand } from './host.ts'
 import { initCommand } from './init.ts'
 import { logsCommand } from './logs.ts'
+import { openCommand } from './open.ts'
 import { planCommand } from './plan.ts'
+import { publishCommand } from './publish.ts'
 import { pushCommand } from './push.ts'
 import { rollbackCommand } from './rollback.ts'
 import { rolloutCommand } from './rollout.ts'
+import { scheduleCommand } from './schedule.ts'
+import { serveCommand } from './serve.ts'
 import { serviceCommand } from './service.ts'
 import { statusCommand } from './status.ts'
+import { tokenCommand } from './token.ts'
 import { trustCommand } from './trust.ts'
 import { verifyCommand } from './verify.ts'
 import { whyCommand } from './why.ts'
@@ -37,6 +42,11 @@ export const commands: readonly Command[] = [
   freezeCommand,
   unfreezeCommand,
   logsCommand,
+  serveCommand,
+  publishCommand,
+  scheduleCommand,
+  tokenCommand,
+  openCommand,
   buildCommand,
   verifyCommand,
   approveCommand,

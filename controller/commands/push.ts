@@ -1,5 +1,5 @@
 import { rm } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { dirname } from 'node:path'
 import { DeployError } from '../../shared/errors.ts'
 import { askYes, isInteractive } from '../cli/ask.ts'
 import { text, type Command, type Flag, type Parsed } from '../cli/command.ts'
@@ -22,12 +22,13 @@ import type { HostReport } from '../push/events.ts'
 import { push } from '../push/push.ts'
 import { buildRelease, type Release } from '../release/build.ts'
 import { openSaved, readSavedContent, saveRelease } from '../release/saved.ts'
+import { keptRelease } from '../release/shelf.ts'
 import { readStatement } from '../release/statement.ts'
 import { RequestedStrategy } from '../../shared/formats/service-spec.ts'
 import { parserOf } from '../../shared/schema.ts'
 import type { Signer } from '../../shared/sshsig/signer.ts'
 import { version } from '../../shared/version.ts'
-import { Around } from './rollout-around.ts'
+import { aroundOf } from './rollout-around.ts'
 import { interruptible } from './rollout-drive.ts'
 import { rolloutFlags, rolloutOf } from './rollout-flags.ts'
 import { readApproved, requestFile, writeApprovalRequest } from './push-approval.ts'
@@ -95,9 +96,6 @@ export async function askProtected(
   if (isInteractive() && (await askYes(question))) return
   throw new DeployError('E_NOT_CONFIRMED', { what: question, flag: '--yes' })
 }
-
-/** Where a release is kept for hosts that were away. */
-export const keptRelease = (dataDir: string, release: string): string => join(dataDir, 'catch-up', release)
 
 /** For hosts that were away: what they are to catch up with. */
 async function keepForLater(release: Release, left: readonly HostReport[], { dataDir, out }: CliContext) {
@@ -190,7 +188,7 @@ export const pushCommand: Command = {
       cacheDir: context.cacheDir,
       strategy,
       reason: text(parsed, 'reason') ?? '',
-      around: new Around(workspace, context),
+      around: aroundOf(workspace, context),
       despiteFreeze: parsed.flags['despiteFreeze'] === true,
       stageOnly: parsed.flags['stage'] === true || asking !== null,
       emit: screen.emit,

@@ -1,20 +1,20 @@
-import { randomUUID } from 'node:crypto'
 import { DeployError } from '../../shared/errors.ts'
 import { text, type Parsed } from '../cli/command.ts'
 import type { CliContext } from '../cli/context.ts'
 import { onInterrupt } from '../cli/interrupt.ts'
 import { pushScreen } from '../cli/push-screen.ts'
 import { signerFor, type Workspace } from '../cli/workspace.ts'
-import type { Target } from '../config/target.ts'
 import type { RolloutCommand, RolloutRecord } from '../history/rollouts.ts'
 import type { HostReport, PushEvent } from '../push/events.ts'
 import { driveInBackground } from '../rollout/detach.ts'
-import { Driver } from '../rollout/driver.ts'
+import type { Driver } from '../rollout/driver.ts'
 import { untilLeft } from '../rollout/look-on.ts'
 import { rolloutFromHosts } from '../rollout/from-hosts.ts'
 import { isEnding, type Rollout } from '../rollout/machine.ts'
+import { mayBe } from '../rollout/may-be.decide.ts'
 import { resultOf } from '../rollout/result.ts'
-import { Around } from './rollout-around.ts'
+import { takeUp } from '../rollout/take-up.ts'
+import { aroundOf } from './rollout-around.ts'
 
 /** The rollout that is meant: as this machine knows it, else as its hosts do. @throws DeployError E_ROLLOUT_UNKNOWN, E_ROLLOUT_AMBIGUOUS */
 export async function findRollout(wanted: string | undefined, workspace: Workspace): Promise<RolloutRecord> {
@@ -63,8 +63,7 @@ export async function tellOrDrive(
   const { plan, state } = record.rollout
   const isLive = rollouts.isDriven(plan.id)
   const wantsRest = command.do === 'resume' || command.do === 'retry'
-  const isPossible = canBe(command, state) && !(wantsRest && isLive)
-  if (!isPossible)
+  if (!mayBe(command, state, isLive))
     throw new DeployError('E_ROLLOUT_STATE', {
       id: plan.id.slice(0, 8),
       state: state.replace('-', ' '),
@@ -73,12 +72,6 @@ export async function tellOrDrive(
   if (!isLive || wantsRest) return drive(record, command, parsed, workspace, context)
   rollouts.command(plan.id, command)
   return lookOn(record, command, workspace, context)
-}
-
-function canBe({ do: what }: RolloutCommand, state: Rollout['state']): boolean {
-  if (what === 'resume') return state === 'paused'
-  if (what === 'pause') return !isEnding(state) && state !== 'paused'
-  return state !== 'done' && state !== 'rolled-back'
 }
 
 async function lookOn(
@@ -115,58 +108,26 @@ async function drive(
   workspace: Workspace,
   context: CliContext,
 ) {
-  const { history, sessions } = workspace
-  const { id } = record.rollout.plan
+  const { history, sessions, target } = workspace
   const signer = await signerFor(parsed, context)
-  const driver = randomUUID()
-  if (!history.rollouts.take(id, driver, parsed.flags['take'] === true))
-    throw new DeployError('E_ROLLOUT_TAKEN', { id: id.slice(0, 8) })
-  // What its former driver did last is known only now.
-  const known = history.rollouts.load(id) ?? record
-  const screen = pushScreen(context.out, Object.keys(known.rollout.hosts))
-  const around = new Around(workspace, context)
-  const driving = new Driver({
+  const screen = pushScreen(context.out, Object.keys(record.rollout.hosts))
+  let stop = () => {}
+  const { rollout, reports } = await takeUp(record, command, {
     sessions,
     history,
     signer,
-    record: known,
-    driver,
-    target: targetFor(known, workspace.target),
-    approvals: known.details.approvals,
-    ready: new Map(),
-    keepsConnections: false,
+    target,
+    even: parsed.flags['take'] === true,
+    around: aroundOf(workspace, context),
     emit: screen.emit,
-    onState: (now) => around.onState(known, now),
-  })
-  if (command) driving.command(command)
-  const { rollout, reports } = await runWatched(driving, driver, screen, parsed, workspace, context)
-  await around.after(known, rollout)
-  tell(rollout, reports, command, context)
-}
-
-/** A rollout keeps the configuration and the rules with which it began. */
-function targetFor({ rollout, details }: RolloutRecord, target: Target): Target {
-  const { environment, confirmSeconds, rehearse, onUnreachable } = details
-  const rule = { ...target.rollout, policy: rollout.plan.policy, rehearse, onUnreachable }
-  return { ...target, environment, confirmSeconds, rollout: rule }
-}
-
-/** Drives it, and listens to Ctrl-C meanwhile. */
-async function runWatched(
-  driving: Driver,
-  driver: string,
-  screen: ReturnType<typeof pushScreen>,
-  parsed: Parsed,
-  { history, target }: Workspace,
-  context: CliContext,
-) {
-  const stop = interruptible(driving, driver, screen, parsed, { history, target }, context)
-  try {
-    return await driving.run()
-  } finally {
+    onDriver: (driving, driver) => {
+      stop = interruptible(driving, driver, screen, parsed, workspace, context)
+    },
+  }).finally(() => {
     stop()
     screen.end()
-  }
+  })
+  tell(rollout, reports, command, context)
 }
 
 /** @returns an end to it */

@@ -4,10 +4,18 @@ import { encodeDocument } from '../../shared/documents/document.ts'
 import { DeployError } from '../../shared/errors.ts'
 import { namespaces } from '../../shared/formats/namespaces.ts'
 import type { RootRequest } from '../../shared/formats/request.ts'
-import { roles, type Role, type Root, type RootKey, type Scope } from '../../shared/formats/root.ts'
+import {
+  roles,
+  type Policy,
+  type Role,
+  type Root,
+  type RootKey,
+  type Scope,
+} from '../../shared/formats/root.ts'
 import { fingerprintOf, publicKeyBlob, publicKeyLine } from '../../shared/sshsig/public-key.ts'
 import type { Signer } from '../../shared/sshsig/signer.ts'
 import { followRoot, parseRoot } from '../../shared/trust/root.ts'
+import { parseWindow } from '../../shared/trust/windows.decide.ts'
 import { askYes, isInteractive } from '../cli/ask.ts'
 import { text, type Parsed } from '../cli/command.ts'
 import type { CliContext } from '../cli/context.ts'
@@ -70,8 +78,22 @@ export async function setPolicy(parsed: Parsed, context: CliContext): Promise<vo
     scope,
     ...(approvals !== undefined && { approvals: Number(approvals) }),
     ...(parsed.flags['clean'] === true && { cleanCommit: true as const }),
+    ...windowsOf(parsed),
   }
   await bring(edit.withPolicy(root, policy), parsed, context)
+}
+
+/** @throws DeployError E_USAGE */
+function windowsOf(parsed: Parsed): Pick<Policy, 'windows'> {
+  const given = text(parsed, 'windows')
+  if (given === undefined) return {}
+  const windows = given.split(';').map((one) => {
+    const window = parseWindow(one)
+    const isPlace = window && Intl.supportedValuesOf('timeZone').concat('UTC').includes(window.timeZone)
+    if (window && isPlace) return window
+    throw usage(`"${one.trim()}" is no window; one is "mon-fri 22:00-04:00 Europe/Berlin".`)
+  })
+  return { windows }
 }
 
 /** A new key in the place of one's own, and a root that is good for longer. */

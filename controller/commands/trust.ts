@@ -43,6 +43,10 @@ export const trustCommand: Command = {
       summary: 'add-key: public keys with which the owner logs in, comma-separated',
     },
     { flag: '--approvals <count>', summary: 'policy: people who must agree, the one who pushes counted in' },
+    {
+      flag: '--windows <times>',
+      summary: "policy: when it may be deployed: 'mon-fri 09:00-17:00 Europe/Berlin; sat 08:00-12:00 UTC'",
+    },
     { flag: '--clean', summary: 'policy: only releases of a commit without changes' },
     { flag: '--years <count>', summary: 'renew, rotate: for how long the root is good', default: '5' },
     { flag: '--new-key <file>', summary: 'rotate: this key instead of one that is made' },
@@ -62,6 +66,7 @@ export const trustCommand: Command = {
     'deployctl trust key                                  # your public key, for who adds you',
     'deployctl trust add-key ben ben.pub --login ben_login.pub',
     "deployctl trust policy --services shop --hosts 'web*' --approvals 2 --clean",
+    "deployctl trust policy --services shop --hosts '*' --windows 'mon-thu 09:00-16:00 Europe/Berlin'",
     'deployctl trust revoke ben && deployctl trust publish',
     'deployctl trust show --allowed-signers > allowed_signers',
   ],

@@ -124,7 +124,10 @@ export const Config = Strict(
     health: Type.Optional(described(HealthSpec, 'How it is known to be well.')),
     activation: Type.Optional(described(ActivationSpec, 'How a new release takes over.')),
     notify: Type.Optional(
-      Type.Array(NotifySpec, { maxItems: 16, description: 'Who is told how rollouts go, by webhook.' }),
+      Type.Array(NotifySpec, {
+        maxItems: 16,
+        description: 'Who is told how rollouts and schedules go, by webhook or e-mail.',
+      }),
     ),
     hooks: Type.Optional(described(HookSpec, 'Programs that are run around a deployment.')),
     environments: Type.Record(Name, EnvironmentConfig, {

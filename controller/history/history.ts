@@ -3,7 +3,12 @@ import type { Receipt } from '../../shared/formats/receipt.ts'
 import type { SignedApproval } from '../../shared/wire/api.ts'
 import { openDatabase, type Db } from '../../shared/database.ts'
 import { migrations } from './migrations.ts'
+import { Access } from './access.ts'
+import { HostStates } from './host-states.ts'
+import { PublishedReleases } from './published.ts'
 import { Rollouts } from './rollouts.ts'
+import { Search } from './search.ts'
+import { Schedules } from './schedules.ts'
 
 /** One order that this controller signed, on all its hosts. */
 export type Push = {
@@ -51,10 +56,20 @@ type PushRow = Record<string, string | number | Buffer | null>
 export class History implements Disposable {
   readonly #db: Db
   readonly rollouts: Rollouts
+  readonly schedules: Schedules
+  readonly published: PublishedReleases
+  readonly hostStates: HostStates
+  readonly access: Access
+  readonly search: Search
 
   constructor(file: string) {
     this.#db = openDatabase(file, migrations)
     this.rollouts = new Rollouts(this.#db)
+    this.schedules = new Schedules(this.#db)
+    this.published = new PublishedReleases(this.#db)
+    this.hostStates = new HostStates(this.#db)
+    this.access = new Access(this.#db)
+    this.search = new Search(this.#db)
   }
 
   /** Written before the order is sent, so that a push that dies can be found again. */
@@ -199,6 +214,23 @@ export class History implements Disposable {
       )
       .get(digest)
     return row ? { bytes: row.bytes, signatures: JSON.parse(row.signatures) as string[] } : null
+  }
+
+  /**
+   * Forgets what is only of use while it is young: events of rollouts that ended before, answers to schedules,
+   * calls of the API. Orders and receipts are kept for ever.
+   * @returns how many rows
+   */
+  prune(before: string): number {
+    const ms = Date.parse(before)
+    const statements = [
+      ['DELETE FROM rollout_events WHERE id IN (SELECT id FROM rollouts WHERE ended < ?)', before],
+      ['DELETE FROM schedule_runs WHERE ended < ?', ms],
+      ['DELETE FROM audit WHERE at < ?', before],
+    ] as const
+    return this.atOnce(() =>
+      statements.reduce((sum, [sql, limit]) => sum + this.#db.prepare(sql).run(limit).changes, 0),
+    )
   }
 
   [Symbol.dispose](): void {

@@ -46,4 +46,37 @@ export const migrations: readonly string[] = [
    CREATE TABLE rollout_commands (
      n INTEGER PRIMARY KEY, id TEXT NOT NULL REFERENCES rollouts, command TEXT NOT NULL, at TEXT NOT NULL
    ) STRICT;`,
+  `CREATE TABLE schedules (
+     name TEXT PRIMARY KEY, spec TEXT NOT NULL, added TEXT NOT NULL, seen INTEGER NOT NULL
+   ) STRICT;
+   CREATE TABLE schedule_runs (
+     schedule TEXT NOT NULL, slot INTEGER NOT NULL, state TEXT NOT NULL, begins INTEGER NOT NULL,
+     why TEXT, rollout TEXT, owner TEXT, beat INTEGER NOT NULL DEFAULT 0, began INTEGER, ended INTEGER,
+     PRIMARY KEY (schedule, slot)
+   ) STRICT;
+   CREATE INDEX runs_open ON schedule_runs (state) WHERE state IN ('waiting', 'running');
+   CREATE TABLE published (
+     service TEXT NOT NULL, environment TEXT NOT NULL, channel TEXT NOT NULL, release TEXT NOT NULL,
+     version TEXT NOT NULL, at TEXT NOT NULL, who TEXT NOT NULL, approvals TEXT NOT NULL, expires TEXT,
+     PRIMARY KEY (service, environment, channel, release)
+   ) STRICT;
+   CREATE TABLE host_states (
+     service TEXT NOT NULL, environment TEXT NOT NULL, host TEXT NOT NULL, at TEXT NOT NULL,
+     state TEXT, agent TEXT, error TEXT, PRIMARY KEY (service, environment, host)
+   ) STRICT;
+   CREATE TABLE tokens (
+     id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, role TEXT NOT NULL, hash BLOB NOT NULL,
+     added TEXT NOT NULL, expires TEXT, used TEXT
+   ) STRICT;
+   CREATE TABLE web_sessions (
+     hash BLOB PRIMARY KEY, token TEXT NOT NULL REFERENCES tokens ON DELETE CASCADE, expires INTEGER NOT NULL
+   ) STRICT;
+   CREATE TABLE audit (
+     n INTEGER PRIMARY KEY, at TEXT NOT NULL, who TEXT NOT NULL, role TEXT NOT NULL, method TEXT NOT NULL,
+     path TEXT NOT NULL, status INTEGER NOT NULL, address TEXT NOT NULL
+   ) STRICT;
+   CREATE INDEX pushes_all_by_time ON pushes (at);
+   CREATE INDEX pushes_by_rollout ON pushes (rollout);
+   CREATE INDEX rollouts_all_by_time ON rollouts (began);
+   CREATE INDEX rollouts_open ON rollouts (ended) WHERE ended IS NULL;`,
 ]

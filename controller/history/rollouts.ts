@@ -175,14 +175,15 @@ export class Rollouts {
     }
   }
 
-  /** Newest first. @param environment null for all */
-  list(service: string, environment: string | null, limit: number): RolloutSummary[] {
+  /** Newest first. @param service null for all, as is environment */
+  list(service: string | null, environment: string | null, limit: number): RolloutSummary[] {
     const rows = this.#db
       .prepare<unknown[], Row>(
-        `SELECT * FROM rollouts WHERE service = ? AND (? IS NULL OR environment = ?)
-         ORDER BY began DESC, rowid DESC LIMIT ?`,
+        `SELECT id, began, service, environment, release, version, state, life, driver, beat FROM rollouts
+         WHERE (@service IS NULL OR service = @service) AND (@environment IS NULL OR environment = @environment)
+         ORDER BY began DESC, rowid DESC LIMIT @limit`,
       )
-      .all(service, environment, environment, limit)
+      .all({ service, environment, limit })
     const counts = this.#db.prepare<unknown[], { at: HostAt; count: number }>(
       'SELECT at, count(*) AS count FROM rollout_hosts WHERE id = ? GROUP BY at',
     )

@@ -1,5 +1,6 @@
 import { roles, type Root, type RootKey, type Scope } from '../../shared/formats/root.ts'
 import { fingerprintOf, publicKeyBlob } from '../../shared/sshsig/public-key.ts'
+import { windowText } from '../../shared/trust/windows.decide.ts'
 import { table } from '../cli/table.ts'
 
 /** A root in words. */
@@ -49,10 +50,11 @@ const thresholdTexts = ({ thresholds }: Root) =>
   roles.filter((role) => thresholds[role] !== undefined).map((role) => `${role} ${thresholds[role]}`)
 
 const policyTexts = ({ policies = [] }: Root) =>
-  policies.map(({ scope, approvals, cleanCommit }) => {
+  policies.map(({ scope, approvals, cleanCommit, windows = [] }) => {
     const wants = [
       approvals === undefined ? '' : `${approvals} people must agree`,
       cleanCommit ? 'only clean commits' : '',
+      windows.length === 0 ? '' : `only ${windows.map(windowText).join(' or ')}`,
     ]
     return `policy for ${scopeText(scope)}: ${wants.filter(Boolean).join(', ')}`
   })

@@ -62,9 +62,11 @@ export const withThreshold = (root: Root, role: Role, people: number): Root => (
 
 /** A policy takes the place of one with the same scope; one that demands nothing takes it away. */
 export function withPolicy(root: Root, policy: Policy): Root {
-  const isSame = (one: Policy) => JSON.stringify(one.scope) === JSON.stringify(policy.scope)
+  const { services, hosts } = policy.scope
+  const isSame = ({ scope }: Policy) =>
+    scope.services.join() === services.join() && scope.hosts.join() === hosts.join()
   const others = (root.policies ?? []).filter((one) => !isSame(one))
-  const isEmpty = policy.approvals === undefined && policy.cleanCommit === undefined
+  const isEmpty = !policy.approvals && !policy.cleanCommit && !policy.windows
   const policies = isEmpty ? others : [...others, policy]
   const { policies: _, ...rest } = root
   return policies.length > 0 ? { ...rest, policies } : rest

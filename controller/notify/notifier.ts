@@ -3,9 +3,19 @@ import { readFile } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import pRetry from 'p-retry'
 import { Webhook } from 'standardwebhooks'
+import type { ScheduleRun } from '../history/schedules.ts'
 import type { Rollout } from '../rollout/machine.ts'
-import { kindOf, noticeOf, noticeText, type Notice, type NoticeFacts } from './notice.decide.ts'
-import { noticeKinds, type NotifySpec, type Secret } from './notify-schema.ts'
+import type { Schedule } from '../schedule/schedule-schema.ts'
+import { sendMail } from './mail.ts'
+import { kindOf, noticeOf, noticeText, runNotice, type Notice, type NoticeFacts } from './notice.decide.ts'
+import {
+  noticeKinds,
+  type MailSpec,
+  type NoticeKind,
+  type NotifySpec,
+  type Secret,
+  type WebhookSpec,
+} from './notify-schema.ts'
 
 const retries = 4
 const timeoutMs = 10_000
@@ -17,6 +27,8 @@ export type NotifierOptions = {
   env: NodeJS.ProcessEnv
   /** Told what could not be delivered; a rollout does not fail for that. */
   onProblem: (text: string) => void
+  /** Where people can look at a rollout. */
+  linkOf?: ((id: string) => string | null) | undefined
   /** Milliseconds before the first try again; doubled each time. */
   retryMs?: number
 }
@@ -32,11 +44,24 @@ export class Notifier {
   }
 
   /** Called at each change of a rollout's state. */
-  tell(rollout: Rollout, facts: NoticeFacts): void {
+  tell(rollout: Rollout, facts: Omit<NoticeFacts, 'link'>): void {
     const kind = kindOf(rollout.state, this.#isFirst)
     this.#isFirst = false
     if (kind === null) return
-    const notice = noticeOf(kind, rollout, facts, new Date().toISOString())
+    const link = this.#options.linkOf?.(rollout.plan.id) ?? null
+    this.#tellAll(kind, noticeOf(kind, rollout, { ...facts, link }, new Date().toISOString()))
+  }
+
+  /** A run of a schedule that came to nothing. @param link where to look at it */
+  tellRun(
+    run: Pick<ScheduleRun, 'slot' | 'why'> & { state: 'failed' | 'missed' },
+    spec: Schedule,
+    link: string | null,
+  ): void {
+    this.#tellAll(`schedule-${run.state}`, runNotice(run, spec, link, new Date().toISOString()))
+  }
+
+  #tellAll(kind: NoticeKind, notice: Notice) {
     for (const spec of this.#options.specs)
       if ((spec.on ?? noticeKinds.slice(1)).includes(kind)) this.#sending.push(this.#send(spec, notice))
   }
@@ -48,19 +73,30 @@ export class Notifier {
 
   async #send(spec: NotifySpec, notice: Notice): Promise<void> {
     const { onProblem, retryMs = 500 } = this.#options
+    // One id for all tries: whoever gets it twice can tell.
+    const id = `msg_${randomUUID()}`
     try {
-      const url = typeof spec.url === 'string' ? spec.url : await this.#read(spec.url)
-      const secret = spec.secret && (await this.#read(spec.secret))
-      const body = JSON.stringify(spec.shape === 'slack' ? { text: noticeText(notice) } : notice)
-      // One id for all tries: whoever gets it twice can tell.
-      const id = `msg_${randomUUID()}`
-      await pRetry(() => post(url, body, id, secret), { retries, minTimeout: retryMs })
+      const send = 'mail' in spec ? await this.#mail(spec, notice, id) : await this.#post(spec, notice, id)
+      await pRetry(send, { retries, minTimeout: retryMs })
     } catch (error) {
       onProblem(`${notice.type} was not delivered: ${error instanceof Error ? error.message : String(error)}`)
     }
   }
 
-  async #read(secret: Secret): Promise<string> {
+  async #mail(spec: MailSpec, notice: Notice, id: string) {
+    const server = await this.#read(spec.smtp)
+    return () => sendMail(spec, server, notice, id)
+  }
+
+  async #post({ url, secret, shape }: WebhookSpec, notice: Notice, id: string) {
+    const to = await this.#read(url)
+    const key = secret && (await this.#read(secret))
+    const body = JSON.stringify(shape === 'slack' ? { text: noticeText(notice).text } : notice)
+    return () => post(to, body, id, key)
+  }
+
+  async #read(secret: Secret | string): Promise<string> {
+    if (typeof secret === 'string') return secret
     const { dir, env } = this.#options
     if ('file' in secret) return (await readFile(resolve(dir, secret.file), 'utf8')).trim()
     const value = env[secret.env]

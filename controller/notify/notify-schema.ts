@@ -13,11 +13,49 @@ const Secret = Type.Union([
 ])
 export type Secret = Static<typeof Secret>
 
-export const noticeKinds = ['begun', 'paused', 'done', 'failed', 'partial', 'rolled-back'] as const
+export const noticeKinds = [
+  'begun',
+  'paused',
+  'done',
+  'failed',
+  'partial',
+  'rolled-back',
+  'schedule-failed',
+  'schedule-missed',
+] as const
 export type NoticeKind = (typeof noticeKinds)[number]
 
-/** Who is told how a rollout goes. */
-export const NotifySpec = Strict({
+const On = Type.Optional(
+  Type.Array(Type.Union(noticeKinds.map((kind) => Type.Literal(kind))), {
+    minItems: 1,
+    maxItems: noticeKinds.length,
+    description: 'Of what is told (all but begun).',
+  }),
+)
+
+const Mailbox = Type.String({ pattern: '^[^@\\s<>]{1,64}@[^@\\s<>]{1,255}$', maxLength: 320 })
+
+/** Who is told by e-mail. */
+export const MailSpec = Strict({
+  mail: Type.Array(Mailbox, { minItems: 1, maxItems: 16, description: 'Addresses to write to.' }),
+  from: described(Mailbox, 'Whom it is from.'),
+  smtp: Type.Union(
+    [
+      Type.String({
+        pattern: '^smtps?://[^@\\s]+$',
+        maxLength: 2048,
+        description: 'The mail server: smtp://host:port, or smtps:// for TLS from the start.',
+      }),
+      ...Secret.anyOf,
+    ],
+    { description: 'The mail server; a URL with a password in it comes from a variable or a file.' },
+  ),
+  on: On,
+})
+export type MailSpec = Static<typeof MailSpec>
+
+/** Who is told by a POST. */
+export const WebhookSpec = Strict({
   url: Type.Union(
     [
       Type.String({ pattern: '^https?://', maxLength: 2048, description: 'Where to POST to.' }),
@@ -34,12 +72,10 @@ export const NotifySpec = Strict({
         '`standard`: JSON with all there is; `slack`: a text, for whatever takes what Slack takes (standard).',
     }),
   ),
-  on: Type.Optional(
-    Type.Array(Type.Union(noticeKinds.map((kind) => Type.Literal(kind))), {
-      minItems: 1,
-      maxItems: 6,
-      description: 'Of what is told (all but begun).',
-    }),
-  ),
+  on: On,
 })
+export type WebhookSpec = Static<typeof WebhookSpec>
+
+/** Who is told how rollouts and schedules go. */
+export const NotifySpec = Type.Union([WebhookSpec, MailSpec])
 export type NotifySpec = Static<typeof NotifySpec>

@@ -2,6 +2,7 @@ import { DeployError } from '../../shared/errors.ts'
 import type { Order } from '../../shared/formats/order.ts'
 import { openApproval, parseApproval } from '../../shared/trust/approvals.ts'
 import { authorize } from '../../shared/trust/authorize.decide.ts'
+import { checkWindows } from '../../shared/trust/windows.ts'
 import type { SignedApproval } from '../../shared/wire/api.ts'
 import type { DeployOptions, Ready } from './deploy-options.ts'
 import type { What } from './what.ts'
@@ -13,7 +14,7 @@ import type { What } from './what.ts'
  */
 export function checkAuthority(
   ready: readonly Ready[],
-  { service, release, provenance }: What,
+  { action, service, release, provenance, despiteFreeze }: What,
   { sessions, signer, approvals }: DeployOptions,
   environment: Order['environment'],
 ): void {
@@ -29,7 +30,9 @@ export function checkAuthority(
     // What the host itself will find out where this side does not know.
     const known = provenance ?? { commit: '', dirty: false, builder: '', lockfile: null }
     const facts = { previous: state.previous, configuration: state.environment, provenance: known, now }
-    authorize({ root, order, signed, approvals: opened, host, ...facts })
+    const { isScheduled } = authorize({ root, order, signed, approvals: opened, host, ...facts })
+    const isBack = action === 'rollback' && release === state.previous
+    if (!isBack && (despiteFreeze !== true || isScheduled)) checkWindows(root, service, host, now)
   }
 }
 

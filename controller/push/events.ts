@@ -45,6 +45,9 @@ export type ComparisonNews = {
   lines: readonly Comparison[]
 }
 
+/** The same while it is still watched, at each look. */
+export type BakeNews = { type: 'bake'; lines: readonly Comparison[] }
+
 /** Everything a push tells; the screen, `--json` and the history listen to the same. */
 export type PushEvent =
   | { type: 'stage'; host: string; stage: string }
@@ -53,5 +56,6 @@ export type PushEvent =
   | ({ type: 'result' } & HostReport)
   | RolloutNews
   | ComparisonNews
+  | BakeNews
 
 export type Emit = (event: PushEvent) => void

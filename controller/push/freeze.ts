@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { encodeDocument } from '../../shared/documents/document.ts'
 import { asDeployError, type DeployError } from '../../shared/errors.ts'
-import type { Freeze } from '../../shared/formats/freeze.ts'
+import type { Freeze, FreezePeriod } from '../../shared/formats/freeze.ts'
 import { namespaces } from '../../shared/formats/namespaces.ts'
 import { parserOf } from '../../shared/schema.ts'
 import { checkRootTime } from '../../shared/trust/root.ts'
@@ -17,11 +17,11 @@ export type FreezeReport = { host: string; error: DeployError | null }
 
 /**
  * One signed word to all hosts: nothing is deployed of the service until then.
- * @param until ISO instant; null lifts it
+ * @param until ISO instant; null lifts it; or a calendar of times
  */
 export async function freezeAll(
   service: string,
-  until: string | null,
+  until: string | null | readonly FreezePeriod[],
   reason: string,
   { sessions, target, signer }: Pick<DeployOptions, 'sessions' | 'target' | 'signer'>,
 ): Promise<FreezeReport[]> {
@@ -38,7 +38,7 @@ export async function freezeAll(
       root: root.version,
       opId: randomBytes(16).toString('hex'),
       service,
-      until,
+      ...(until === null || typeof until === 'string' ? { until } : { until: null, periods: [...until] }),
       notBefore: new Date(now).toISOString(),
       expires: new Date(now + validMinutes * 60_000).toISOString(),
       reason,

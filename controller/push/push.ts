@@ -26,6 +26,8 @@ export type Around = {
   before(record: RolloutRecord, hooks: HookSpec | undefined): Promise<void>
   onState(record: RolloutRecord, rollout: Rollout): void
   after(record: RolloutRecord, rollout: Rollout): Promise<void>
+  /** Also where it ended by an error. */
+  flush(): Promise<void>
 }
 
 export type PushOptions = DeployOptions & {
@@ -42,9 +44,13 @@ export type PushOptions = DeployOptions & {
   keepsConnections?: boolean
   /** What happens beside the rollout. */
   around?: Around | undefined
+  /** The id that the rollout gets, where somebody has to know it beforehand. */
+  rolloutId?: string | undefined
   /** Told who drives the rollout, as soon as somebody does. */
   onDriver?: (driving: Driver, driver: string) => void
 }
+
+export const newRolloutId = (): string => randomBytes(16).toString('hex')
 
 /** `rollout` is null where nothing was to be ordered. */
 export type PushOutcome = { reports: HostReport[]; error: DeployError | null; rollout: Rollout | null }
@@ -162,7 +168,10 @@ async function order(
   const onState = (now: Rollout) => options.around?.onState(record, now)
   const driving = new Driver({ ...options, onState, record, driver, ready: names, keepsConnections })
   options.onDriver?.(driving, driver)
-  const { rollout, reports: own } = await driving.run()
+  const { rollout, reports: own } = await driving.run().catch(async (error: unknown) => {
+    await options.around?.flush()
+    throw error
+  })
   await options.around?.after(record, rollout)
   return {
     reports: [...reports, ...reportsOf(rollout, own)],
@@ -176,7 +185,7 @@ function makeRecord(todo: readonly Ready[], skipped: readonly string[], options:
   const { provenance, version, service } = release.manifest
   const hosts = todo.map(({ session: { target: host } }) => host)
   const plan: RolloutPlan = {
-    id: randomBytes(16).toString('hex'),
+    id: options.rolloutId ?? newRolloutId(),
     began: new Date().toISOString(),
     ...planBatches(hosts, target.rollout.batches),
     policy: target.rollout.policy,

@@ -11,14 +11,18 @@ import { packStream, readPack, type Frame } from '../../shared/wire/pack.ts'
 import type { Content, Release } from './build.ts'
 
 /** A release on disk: the signed bytes, the signatures as ssh-keygen reads them, and the content. */
-const names = { manifest: 'release.json', signature: 'release.json.sig', content: 'content.pack' } as const
+export const savedNames = {
+  manifest: 'release.json',
+  signature: 'release.json.sig',
+  content: 'content.pack',
+} as const
 
 /** Writes a release into a directory; `ssh-keygen -Y verify` can check it there without us. */
 export async function saveRelease(release: Release, dir: string): Promise<void> {
   await mkdir(dir, { recursive: true })
-  await pipeline(packStream(blobFrames(release.contents)), createWriteStream(join(dir, names.content)))
-  await writeFile(join(dir, names.signature), release.signatures.join(''))
-  await writeFile(join(dir, names.manifest), release.bytes)
+  await pipeline(packStream(blobFrames(release.contents)), createWriteStream(join(dir, savedNames.content)))
+  await writeFile(join(dir, savedNames.signature), release.signatures.join(''))
+  await writeFile(join(dir, savedNames.manifest), release.bytes)
 }
 
 function* blobFrames(contents: ReadonlyMap<string, Content>): Iterable<Frame> {
@@ -64,8 +68,8 @@ export async function openSaved(
     readFile(join(dir, name)).catch((cause: unknown) => {
       throw new DeployError('E_SAVED_RELEASE', { dir, why: `${name} is not there` }, { cause })
     })
-  const bytes = await read(names.manifest)
-  const signatures = splitArmored((await read(names.signature)).toString())
+  const bytes = await read(savedNames.manifest)
+  const signatures = splitArmored((await read(savedNames.signature)).toString())
   return { ...openRelease(bytes, signatures, root, new Date().toISOString()), bytes, signatures }
 }
 
@@ -81,7 +85,7 @@ export async function readSavedContent(
 ): Promise<Map<string, Content>> {
   const expected = new Map(manifest.files.map(({ sha256, size }) => [sha256, size]))
   const found = new Map<string, Content>()
-  await readPack(createReadStream(join(dir, names.content)), async ({ header, payload }) => {
+  await readPack(createReadStream(join(dir, savedNames.content)), async ({ header, payload }) => {
     if (!('blob' in header) || expected.get(header.blob) !== header.size || header.length !== header.size)
       throw new DeployError('E_BLOB_UNEXPECTED', { blob: 'blob' in header ? header.blob : 'a manifest' })
     const hash = createHash('sha256')

@@ -48,6 +48,8 @@ export async function bakeHosts(
       const problem = lookers.problem(host) ?? ownProblem(host, lookers.seen(host), release)
       if (problem !== null) return problem
     }
+    if (compared.length > 0)
+      emit({ type: 'bake', lines: compare(hosts.map(lookers.seen), compared.map(lookers.seen)) })
     const leftMs = untilMs - performance.now()
     if (signal.aborted) return null
     if (leftMs <= 0) break

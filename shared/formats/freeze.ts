@@ -1,6 +1,14 @@
 import { Strict, Type, type Static } from '../schema.ts'
 import { Challenge, FleetId, Instant, Name, OpId } from './names.ts'
 
+/** A time in which nothing is deployed. */
+export const FreezePeriod = Strict({
+  from: Instant,
+  until: Instant,
+  reason: Type.String({ maxLength: 128 }),
+})
+export type FreezePeriod = Static<typeof FreezePeriod>
+
 /** freeze.json: nothing is deployed of a service until an instant; or again, before it. Signed as orders are. */
 export const Freeze = Strict({
   spec: Type.Literal('deployctl/freeze/v1'),
@@ -11,6 +19,8 @@ export const Freeze = Strict({
   service: Name,
   /** Null lifts it. */
   until: Type.Union([Instant, Type.Null()]),
+  /** A calendar instead of one time: it takes the place of the service's former calendar, and of nothing else. */
+  periods: Type.Optional(Type.Array(FreezePeriod, { maxItems: 400 })),
   notBefore: Instant,
   expires: Instant,
   reason: Type.String({ maxLength: 1024 }),

@@ -1,5 +1,6 @@
 import { Strict, Type, type Static } from '../schema.ts'
 import { FleetId, Instant, PublicKey } from './names.ts'
+import { TimeWindow } from './windows.ts'
 
 export const Role = Type.Union([
   Type.Literal('root'),
@@ -55,6 +56,8 @@ export const Policy = Strict({
   approvals: Type.Optional(Threshold),
   /** Only releases made from a commit, without changes to it. */
   cleanCommit: Type.Optional(Type.Literal(true)),
+  /** When it may be deployed; at any time when absent. */
+  windows: Type.Optional(Type.Array(TimeWindow, { minItems: 1, maxItems: 16 })),
 })
 export type Policy = Static<typeof Policy>
 

@@ -17,5 +17,7 @@ export function demandsOf({ policies = [], thresholds }: Root, service: string, 
   return {
     people: Math.max(thresholds.order, ...own.map(({ approvals }) => approvals ?? 1)),
     cleanCommit: own.some(({ cleanCommit }) => cleanCommit === true),
+    /** Each policy that says when; an instant has to be in a window of every one. */
+    windows: own.flatMap(({ windows }) => (windows ? [windows] : [])),
   }
 }

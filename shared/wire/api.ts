@@ -8,7 +8,7 @@ import { Login } from '../formats/receipt.ts'
 import { Challenge, Digest, FleetId, Name, OpId, PublicKey, Signatures } from '../formats/names.ts'
 
 /** Version of the routes below; both sides refuse another one by name (E_API_VERSION). */
-export const apiVersion = 5
+export const apiVersion = 6
 
 export const packType = 'application/vnd.deployctl.pack'
 export const eventsType = 'application/x-ndjson'

@@ -104,7 +104,7 @@ t.test('completion knows commands, flags, environments and hosts', async (t) => 
       .split('\n')
       .map((line) => line.split('\t')[0])
       .filter((word) => word && !word.startsWith(':'))
-  t.same(await ask('pu'), ['push'])
+  t.same(await ask('pus'), ['push'])
   t.ok((await ask('push', '--')).includes('--strategy'))
   t.same(await ask('push', '--env', ''), [], 'no deploy.yaml, no names, no complaint')
   writeFileSync(

@@ -9,6 +9,7 @@ export type SecondPerson = {
   dir: string
   project: string
   loginKey: string
+  env: NodeJS.ProcessEnv
   cli(...args: string[]): Promise<Ran>
   /** Copies the project of the first person as it is now, with deploy.yaml naming this person's key. */
   checkOut(): void
@@ -38,6 +39,7 @@ export function secondPerson({ home, project }: Pick<Rig, 'home' | 'project'>, n
     dir,
     project: own,
     loginKey,
+    env,
     cli: (...args) => runCli(own, env, args),
     checkOut() {
       cpSync(project, own, { recursive: true })

@@ -75,8 +75,8 @@ t.test('of several policies the strictest counts', (t) => {
     { scope: everywhere, approvals: 2 },
     { scope: { services: ['shop'], hosts: ['db*'] }, approvals: 3, cleanCommit: true },
   ])
-  t.same(demandsOf(root, 'shop', 'web1'), { people: 2, cleanCommit: false })
-  t.same(demandsOf(root, 'shop', 'db1'), { people: 3, cleanCommit: true })
+  t.same(demandsOf(root, 'shop', 'web1'), { people: 2, cleanCommit: false, windows: [] })
+  t.same(demandsOf(root, 'shop', 'db1'), { people: 3, cleanCommit: true, windows: [] })
   t.end()
 })
 
