@@ -1,6 +1,7 @@
 import { build } from 'esbuild'
 import { mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
+import { bundlePages } from '../controller/dashboard/bundle.ts'
 import { compileLibrary } from '../controller/release/library.ts'
 
 /**
@@ -42,6 +43,8 @@ const { metafile } = await build({
     js: "import { createRequire as requireFrom } from 'node:module'; const require = requireFrom(import.meta.url); const __dirname = import.meta.dirname;",
   },
 })
+mkdirSync(join(outdir, 'dashboard'))
+for (const [name, bytes] of await bundlePages()) writeFileSync(join(outdir, 'dashboard', name), bytes)
 for (const { path, bytes } of await compileLibrary(at('service'))) {
   const file = join(outdir, 'service', basename(path))
   mkdirSync(join(outdir, 'service'), { recursive: true })

@@ -2,6 +2,7 @@ import { spawn, type ChildProcess } from 'node:child_process'
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { get } from 'node:http'
 import { tmpdir } from 'node:os'
+import { createInterface } from 'node:readline'
 import { basename, join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -28,7 +29,8 @@ const env = {
   DEPLOYCTL_HOME: join(dir, 'home'),
   DEPLOYCTL_SSH_CONFIG: join(dir, 'ssh_config'),
 }
-const agents: ChildProcess[] = []
+/** Processes of ours, ended at the end. */
+const running: ChildProcess[] = []
 
 const say = (line: string) => console.log(line)
 const title = (line: string) => console.log(`\n${styleText('bold', line)}`)
@@ -64,7 +66,7 @@ async function startHost(name: string): Promise<{ name: string; port: number; fi
     env,
     stdio: ['ignore', 'pipe', 'inherit'],
   })
-  agents.push(agent)
+  running.push(agent)
   const port = await new Promise<number>((resolve, reject) => {
     let output = ''
     agent.stdout.setEncoding('utf8').on('data', (chunk: string) => {
@@ -79,6 +81,24 @@ async function startHost(name: string): Promise<{ name: string; port: number; fi
     port,
     fingerprint: fingerprintOf(publicKeyBlob(readFileSync(join(home, 'ssh_host_key.pub'), 'utf8'))),
   }
+}
+
+/** A controller beside all of it. @returns a link to its dashboard */
+async function startController(): Promise<string> {
+  const program = [at('bin/deployctl.cjs'), 'serve', '--port', '0', '--json']
+  const controller = spawn(process.execPath, program, {
+    cwd: project,
+    env,
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  running.push(controller)
+  for await (const line of createInterface({ input: controller.stdout })) {
+    const { type, link } = JSON.parse(line) as { type: string; link?: string }
+    if (type !== 'serving' || link === undefined) continue
+    controller.stdout.resume()
+    return link
+  }
+  throw new Error('the controller did not start')
 }
 
 /** Where the service listens on a host, as `deployctl status` says. */
@@ -194,6 +214,10 @@ async function demo() {
   for (const { name, port, fingerprint } of hosts)
     await must('host', 'add', `127.0.0.1:${port}`, '--installed', '--name', name, '--host-key', fingerprint)
 
+  title('The same fleet in a browser, while all of this goes on')
+  const dashboard = await startController()
+  say(`  ${dashboard}`)
+
   title('2. The first push: built, signed, sent, started, checked, confirmed')
   await must('push', '-m', 'first release')
   const urls = await addresses()
@@ -254,13 +278,14 @@ async function demo() {
   deployctl host add root@web1.example.com
   deployctl push`)
   if (!stays) return
-  title('The three hosts stay up until you press Ctrl-C')
+  title('The three hosts and the dashboard stay up until you press Ctrl-C')
+  say(`  dashboard  ${dashboard}`)
   for (const [name, url] of urls) say(`  ${name}  ${url}`)
   await new Promise((resolve) => process.once('SIGINT', resolve).once('SIGTERM', resolve))
 }
 
 async function cleanUp() {
-  for (const agent of agents) agent.kill()
+  for (const one of running) one.kill()
   await Promise.all(names.map((name) => endSupervisor(join(dir, 'hosts', name))))
   await delay(200)
   rmSync(dir, { recursive: true, force: true })

@@ -20,6 +20,7 @@ for unit in ssh.service sshd.service; do
 done
 say free "$(df -Pk /usr 2>/dev/null | awk 'NR == 2 { print $4 }')"
 say current "$(readlink /usr/lib/deployctl/current 2>/dev/null)"
+say controller "$(readlink /usr/lib/deployctl/controller 2>/dev/null)"
 [ -d /usr/lib/deployctl/versions ] && for version in /usr/lib/deployctl/versions/*; do
   [ -f "$version/complete" ] && say version "$(basename "$version")"
 done

@@ -3,7 +3,6 @@ import { join } from 'node:path'
 import { DeployError } from '../../shared/errors.ts'
 import { text, type Flag, type Parsed } from '../cli/command.ts'
 import type { CliContext } from '../cli/context.ts'
-import { Daemon } from '../daemon/daemon.ts'
 import { Projects } from '../daemon/projects.ts'
 import type { Site } from '../daemon/site.ts'
 import { History } from '../history/history.ts'
@@ -40,7 +39,10 @@ export function siteOf(
 
 /** The same routes, asked within this process: whoever may read the database needs no token. */
 async function ownClient(context: CliContext): Promise<ControllerClient> {
-  const { makeServer } = await import('../server/app.ts')
+  const [{ makeServer }, { Daemon }] = await Promise.all([
+    import('../server/app.ts'),
+    import('../daemon/daemon.ts'),
+  ])
   const site = siteOf(context, { dirs: [context.cwd] })
   const daemon = new Daemon(site)
   const app = await makeServer({ daemon, pages: new Map(), hosts: [], isOwn: true })

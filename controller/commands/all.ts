@@ -3,6 +3,7 @@ import { catchUpCommand } from './catch-up.ts'
 import { buildCommand } from './build.ts'
 import { approveCommand } from './approve.ts'
 import { completionCommand } from './completion.ts'
+import { controllerCommand } from './controller.ts'
 import { doctorCommand } from './doctor.ts'
 import { freezeCommand, unfreezeCommand } from './freeze.ts'
 import { historyCommand } from './history.ts'
@@ -43,6 +44,7 @@ export const commands: readonly Command[] = [
   unfreezeCommand,
   logsCommand,
   serveCommand,
+  controllerCommand,
   publishCommand,
   scheduleCommand,
   tokenCommand,

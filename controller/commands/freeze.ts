@@ -15,7 +15,6 @@ import {
 } from '../cli/workspace.ts'
 import { moment } from '../cli/words.ts'
 import { freezeAll } from '../push/freeze.ts'
-import { periodsOf } from '../schedule/calendar.ts'
 
 const flags: readonly Flag[] = [environmentFlag, hostFlag, onFlag, keyFlag, hostKeyFlag]
 const longestMs = 366 * 24 * 3600 * 1000
@@ -74,6 +73,7 @@ async function readCalendar(file: string, parsed: Parsed): Promise<FreezePeriod[
     throw new DeployError('E_CALENDAR', { file, why: 'it cannot be read' }, { cause })
   })
   const timeZone = text(parsed, 'timeZone') ?? Intl.DateTimeFormat().resolvedOptions().timeZone
+  const { periodsOf } = await import('../schedule/calendar.ts')
   const fromMs = Date.now()
   return periodsOf(content, file, { fromMs, untilMs: fromMs + longestMs, timeZone })
 }

@@ -87,7 +87,13 @@ export async function uninstallHost(
     context.out.line(`${target.name}: there is no agent to remove`)
     return true
   }
-  const plan = { host: target.name, facts, agent: null, steps, problems: [] }
+  const isController = facts.controller !== null
+  const problem = {
+    what: 'it is a controller as well, which would go with it',
+    remedy:
+      'Install a controller elsewhere, then here: systemctl disable --now deploy-controller && rm /usr/lib/deployctl/controller',
+  }
+  const plan = { host: target.name, facts, agent: null, steps, problems: isController ? [problem] : [] }
   const done = await settlePlan(plan, shell, version, parsed, context)
   for (const line of left) context.out.line(`  left: ${line}`)
   return done
@@ -157,7 +163,8 @@ async function bring(
   await reach(target, parsed, context)
   // It was reached anew and answered: this version has proved itself, and older ones can go.
   await acceptVersion(shell, name, version)
-  const stale = facts.versions.filter((id) => id !== version && `versions/${id}` !== facts.current)
+  const used = [facts.current, facts.controller, `versions/${version}`]
+  const stale = facts.versions.filter((id) => !used.includes(`versions/${id}`))
   const remove = stale.map((id): Step => ({ do: 'remove', path: `/usr/lib/deployctl/versions/${id}` }))
   if (remove.length > 0) await carryOut(shell, name, version, remove, () => {})
   await checkHost(target, sessions, context)

@@ -1,8 +1,9 @@
 import { createReadStream } from 'node:fs'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
+import pLimit from 'p-limit'
 import { parseDocument } from 'yaml'
 import { encodeDocument } from '../../shared/documents/document.ts'
 import { DeployError } from '../../shared/errors.ts'
@@ -12,15 +13,18 @@ import type { Signer } from '../../shared/sshsig/signer.ts'
 import { demandsOf } from '../../shared/trust/scope.decide.ts'
 import { packType, type SignedApproval } from '../../shared/wire/api.ts'
 import { text, type Command, type Parsed } from '../cli/command.ts'
+import type { CliContext } from '../cli/context.ts'
 import { moment } from '../cli/words.ts'
 import { environmentFlag, keyFlag, openWorkspace, signerFor, type Workspace } from '../cli/workspace.ts'
 import type { ControllerClient } from '../client/controller-client.ts'
 import { controllerFlag, openClient } from '../client/open-client.ts'
 import { readInventory } from '../config/inventory.ts'
-import { readFile } from 'node:fs/promises'
+import type { HostConfig } from '../config/schema.ts'
+import { hostTarget } from '../config/target.ts'
 import { environmentOf } from '../push/order.ts'
 import type { Release } from '../release/build.ts'
 import { savedNames, saveRelease } from '../release/saved.ts'
+import { whereIs } from '../transport/connect.ts'
 import { readApproved } from './push-approval.ts'
 import { describeRelease, releaseFor } from './push.ts'
 
@@ -66,7 +70,7 @@ export const publishCommand: Command = {
       await client.call({
         method: 'PUT',
         path: `/services/${service}`,
-        body: { config: await wholeConfig(workspace, context.env) },
+        body: await wholeConfig(workspace, context),
       })
     await sendContent(client, release, (line) => out.note(line))
     const channel = text(parsed, 'channel') ?? 'stable'
@@ -130,17 +134,35 @@ async function agree(
   return { approval: bytes.toString(), signatures: [await signer.sign(namespaces.approval, bytes)] }
 }
 
-/** deploy.yaml with the hosts of its inventories written out, since those are known here only. */
-async function wholeConfig({ project }: Workspace, env: NodeJS.ProcessEnv): Promise<string> {
+/**
+ * deploy.yaml as somebody needs it who has other ssh settings, other keys and no inventories: all hosts
+ * written out, where they really are, with their keys as this person knows them.
+ */
+async function wholeConfig(
+  { project }: Workspace,
+  context: CliContext,
+): Promise<{ config: string; hostKeys: string[] }> {
   const document = parseDocument(await readFile(project.file, 'utf8'))
-  for (const [name, { inventory }] of Object.entries(project.config.environments)) {
-    if (!inventory) continue
-    const others = await readInventory(project, name, env)
-    for (const [host, entry] of Object.entries(others))
-      document.setIn(['environments', name, 'hosts', host], document.createNode(entry))
-    document.deleteIn(['environments', name, 'inventory'])
+  const limit = pLimit(8)
+  const hostKeys: string[] = []
+  const write = async (environment: string, name: string, entry: HostConfig) => {
+    const { address, keys, jumps } = await whereIs(hostTarget(name, entry), context)
+    if (jumps.length > 0)
+      context.out.note(
+        `  ${name} is reached through ${jumps.join(', ')} from here; the controller goes to it directly`,
+      )
+    hostKeys.push(...keys)
+    const labels = typeof entry === 'string' ? undefined : entry.labels
+    const own = labels ? { address, labels } : address
+    document.setIn(['environments', environment, 'hosts', name], document.createNode(own))
   }
-  return document.toString({ lineWidth: 0 })
+  for (const [environment, { inventory, hosts }] of Object.entries(project.config.environments)) {
+    const others = inventory ? await readInventory(project, environment, context.env) : {}
+    const all = Object.entries({ ...hosts, ...others })
+    await Promise.all(all.map(([name, entry]) => limit(() => write(environment, name, entry))))
+    if (inventory) document.deleteIn(['environments', environment, 'inventory'])
+  }
+  return { config: document.toString({ lineWidth: 0 }), hostKeys: [...new Set(hostKeys)] }
 }
 
 /** Only what the controller does not have. */

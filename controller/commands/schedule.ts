@@ -9,7 +9,6 @@ import { controllerFlag, openClient } from '../client/open-client.ts'
 import type { ControllerClient } from '../client/controller-client.ts'
 import { loadProject } from '../config/load.ts'
 import { chooseEnvironment } from '../config/target.ts'
-import { openCron } from '../schedule/cron.ts'
 import { Schedule, scheduleDefaults, type ScheduledAction } from '../schedule/schedule-schema.ts'
 import type { RunState } from '../schedule/due.decide.ts'
 import { rolloutFlags, rolloutOf } from './rollout-flags.ts'
@@ -96,6 +95,7 @@ async function add(client: ControllerClient, parsed: Parsed, context: CliContext
   const [issue] = parser.issues(spec)
   if (issue)
     throw new DeployError('E_SCHEDULE_INVALID', { why: `${issue.path.slice(1) || 'it'} ${issue.message}` })
+  const { openCron } = await import('../schedule/cron.ts')
   // Said here, it is said before anything goes anywhere.
   const times = openCron(cron, spec.timeZone).next(Date.now(), 3)
   await client.call({ method: 'POST', path: '/schedules', body: spec })

@@ -2,7 +2,6 @@ import { once } from 'node:events'
 import { DeployError } from '../../shared/errors.ts'
 import { text, type Command, type Parsed } from '../cli/command.ts'
 import { siteOf } from '../client/open-client.ts'
-import { Daemon } from '../daemon/daemon.ts'
 
 const defaultPort = '8700'
 const linkHours = 12
@@ -23,8 +22,9 @@ export const serveCommand: Command = {
   examples: ['deployctl serve', 'deployctl serve --port 9000 --projects ../shop,../blog'],
   async run(parsed, context) {
     const { out } = context
-    const [{ makeServer }, { readPages }] = await Promise.all([
+    const [{ makeServer }, { Daemon }, { readPages }] = await Promise.all([
       import('../server/app.ts'),
+      import('../daemon/daemon.ts'),
       import('../server/pages.ts'),
     ])
     const { port, url, names } = reachOf(parsed)

@@ -62,6 +62,7 @@ export class FleetWatch {
         this.#site.say(`looking at the fleet: ${asDeployError(error).message}`)
         return 0
       })
+      if (signal.aborted) return
       const woken = new Promise<void>((resolve) => (this.#wake = resolve))
       const waiting = new AbortController()
       const pause = delay(Math.max(everyMs, hosts * perHostMs), undefined, { signal: waiting.signal })

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs'
-import { mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { createWriteStream } from 'node:fs'
 import { dirname, join } from 'node:path'
 import type { Readable } from 'node:stream'
@@ -14,6 +14,7 @@ import { checkApprovals } from '../push/authority.ts'
 import { environmentOf } from '../push/order.ts'
 import { openSaved, readSavedContent, savedNames } from '../release/saved.ts'
 import { publishedRelease } from '../release/shelf.ts'
+import { ownKnownHosts } from '../transport/connect.ts'
 import { projectsDir } from './projects.ts'
 import { placeOf, type Site } from './site.ts'
 
@@ -37,6 +38,16 @@ export async function acceptConfig({ dataDir }: Site, service: string, text: str
   await mkdir(dir, { recursive: true })
   await writeFile(join(dir, `${configName}.new`), text)
   await rename(join(dir, `${configName}.new`), join(dir, configName))
+}
+
+/** From now on these are the keys of those hosts, instead of any that were known for them. */
+export async function acceptHostKeys({ configDir }: Site, lines: readonly string[]): Promise<void> {
+  const file = ownKnownHosts(configDir)
+  const names = new Set(lines.map((line) => line.split(' ')[0]))
+  const text = await readFile(file, 'utf8').catch(() => '')
+  const kept = text.split('\n').filter((line) => line !== '' && !names.has(line.split(' ')[0] ?? ''))
+  await writeFile(`${file}.new`, [...kept, ...lines].map((line) => `${line}\n`).join(''), { mode: 0o600 })
+  await rename(`${file}.new`, file)
 }
 
 export type ReleaseHead = { manifest: string; signatures: string[] }

@@ -1,5 +1,5 @@
 import type { ComponentChildren } from 'preact'
-import { useEffect, useRef, useState } from 'preact/hooks'
+import { useLayoutEffect, useRef, useState } from 'preact/hooks'
 import type { Failure, Loaded } from './api.ts'
 import { ago, moment, signOf, toneOf, type Tone } from './words.ts'
 
@@ -32,7 +32,7 @@ export function Page({
   children: ComponentChildren
 }) {
   const heading = useRef<HTMLHeadingElement>(null)
-  useEffect(() => {
+  useLayoutEffect(() => {
     document.title = `${title} – deployctl`
     heading.current?.focus({ preventScroll: true })
   }, [title])

@@ -25,7 +25,8 @@ export function duration(ms: number): string {
 
 export function bytes(count: number): string {
   if (count < 1000) return `${count} B`
-  return count < 1e6 ? `${(count / 1e3).toFixed(1)} kB` : `${(count / 1e6).toFixed(1)} MB`
+  if (count < 1e6) return `${(count / 1e3).toFixed(1)} kB`
+  return count < 1e9 ? `${(count / 1e6).toFixed(1)} MB` : `${(count / 1e9).toFixed(1)} GB`
 }
 
 export const short = (digest: string): string => digest.slice(0, 12)

@@ -1,5 +1,6 @@
 import { DeployError, isErrorCode, type ErrorFacts } from '../../shared/errors.ts'
 import { parseFacts, type HostFacts } from '../../shared/install/facts.ts'
+import { controllerUnitPath } from '../../shared/install/plan-controller.ts'
 import { hostPathsLookedAt } from '../../shared/install/plan-host.ts'
 import { serviceFilePaths } from '../../shared/install/plan-service.ts'
 import { describeStep, stepEventParser, type Step, type StepEvent } from '../../shared/install/steps.ts'
@@ -26,7 +27,11 @@ export async function lookAt(
   host: string,
   services: readonly string[],
 ): Promise<HostFacts> {
-  const paths = [...hostPathsLookedAt, ...services.flatMap((name) => Object.values(serviceFilePaths(name)))]
+  const paths = [
+    ...hostPathsLookedAt,
+    controllerUnitPath,
+    ...services.flatMap((name) => Object.values(serviceFilePaths(name))),
+  ]
   const { status, stdout, stderr } = await shell.run(['sh', '-s', '--', ...paths], { input: lookScript() })
   if (status !== 0)
     throw new DeployError('E_SSH_EXEC', { host, why: stderr.trim() || `sh ended with ${status}` })

@@ -6,7 +6,6 @@ import { Webhook } from 'standardwebhooks'
 import type { ScheduleRun } from '../history/schedules.ts'
 import type { Rollout } from '../rollout/machine.ts'
 import type { Schedule } from '../schedule/schedule-schema.ts'
-import { sendMail } from './mail.ts'
 import { kindOf, noticeOf, noticeText, runNotice, type Notice, type NoticeFacts } from './notice.decide.ts'
 import {
   noticeKinds,
@@ -84,7 +83,7 @@ export class Notifier {
   }
 
   async #mail(spec: MailSpec, notice: Notice, id: string) {
-    const server = await this.#read(spec.smtp)
+    const [server, { sendMail }] = await Promise.all([this.#read(spec.smtp), import('./mail.ts')])
     return () => sendMail(spec, server, notice, id)
   }
 

@@ -58,8 +58,8 @@ export function guard(app: FastifyInstance, options: GuardOptions): void {
     if (needed !== undefined) checkRole(request.identity, needed)
   })
   // Who sends a body byte by byte is not heard out.
-  app.addHook('preParsing', async ({ raw, routeOptions }) => {
-    if (routeOptions.config.isUpload === true) return
+  app.addHook('preParsing', async ({ raw, method, routeOptions }) => {
+    if (isSafe(method) || routeOptions.config.isUpload === true) return
     const timer = setTimeout(() => raw.destroy(), options.bodyMs).unref()
     raw.once('end', () => clearTimeout(timer)).once('close', () => clearTimeout(timer))
   })

@@ -8,6 +8,7 @@ import type { Daemon } from '../daemon/daemon.ts'
 import {
   acceptConfig,
   acceptContent,
+  acceptHostKeys,
   acceptRelease,
   hasContent,
   type Publishing,
@@ -15,6 +16,11 @@ import {
 } from '../daemon/publish.ts'
 
 const configBytes = 1024 * 1024
+/** A line of known_hosts. */
+const HostKey = Type.String({
+  pattern: '^[^\\s|@,*?!]{1,300} [a-z0-9@.-]{1,64} [A-Za-z0-9+/]+=*$',
+  maxLength: 4096,
+})
 const Head = Strict({ manifest: Type.String({ maxLength: manifestLimits.bytes }), signatures: Signatures })
 const Publish = Strict({
   service: Name,
@@ -31,20 +37,24 @@ export function addPublishing(app: FastifyInstance, daemon: Daemon): void {
   /** Signed manifests whose content is awaited, by digest. */
   const heads = new Map<string, ReleaseHead>()
   app.addContentTypeParser(packType, (_request, payload, done) => done(null, payload))
-  app.put<{ Params: { service: string }; Body: { config: string } }>(
+  app.put<{ Params: { service: string }; Body: { config: string; hostKeys: string[] } }>(
     '/api/v1/services/:service',
     {
       // Who writes hosts and hooks there decides what the controller's key is used on.
       config: { role: 'admin' },
-      bodyLimit: configBytes * 2,
+      bodyLimit: configBytes * 8,
       schema: {
         summary: 'The configuration of a service: its deploy.yaml with all hosts written out',
         params: Strict({ service: Name }),
-        body: Strict({ config: Type.String({ maxLength: configBytes }) }),
+        body: Strict({
+          config: Type.String({ maxLength: configBytes }),
+          hostKeys: Type.Array(HostKey, { maxItems: 10_000 }),
+        }),
       },
     },
     async ({ params, body }, reply) => {
       await acceptConfig(site, params.service, body.config)
+      await acceptHostKeys(site, body.hostKeys)
       daemon.watch.soon()
       return reply.code(204).send()
     },

@@ -6,7 +6,7 @@ import { hostTarget, type HostTarget } from '../config/target.ts'
 import { chooseTransport, type TransportChoice } from './choose.decide.ts'
 import { atDoor } from './doors.ts'
 import { readKnownHosts } from './host-keys.ts'
-import { hostName, judgeHostKey, knownKeyTypes, type KnownHosts } from './known-hosts.ts'
+import { hostName, judgeHostKey, knownKeys, knownKeyTypes, type KnownHosts } from './known-hosts.ts'
 import { connectSsh2, type Ssh2Connection } from './ssh2-client.ts'
 import { identityFacts, sshSettings, type SshSettings } from './ssh-settings.ts'
 import { SystemSsh, systemSshArgv } from './system-ssh.ts'
@@ -85,6 +85,22 @@ function judgeAuthority(known: KnownHosts, host: string, port: number): boolean 
 }
 
 /** The name a host is known by: an alias stands alone, as on port 22. */
+/** Where a host really is, by this person's ssh settings, and the keys that are known for it. */
+export async function whereIs(
+  target: HostTarget,
+  options: Pick<ConnectOptions, 'configDir' | 'env'>,
+): Promise<{ address: string; jumps: string[]; keys: string[] }> {
+  const { settings, known } = await resolveTransport(target, options)
+  const { host, port, user, proxyJump } = settings
+  const keys = knownKeys(known, ...lookupName(settings))
+  const bracketed = host.includes(':') ? `[${host}]` : host
+  return {
+    address: `${user}@${bracketed}:${port}`,
+    jumps: proxyJump,
+    keys: keys.map(({ type, key }) => `${hostName(host, port)} ${type} ${key}`),
+  }
+}
+
 const lookupName = ({ host, port, hostKeyAlias }: SshSettings): [string, number] =>
   hostKeyAlias === null ? [host, port] : [hostKeyAlias, 22]
 

@@ -53,12 +53,16 @@ export function judgeHostKey(
   return others.length > 0 ? { verdict: 'changed', known: others } : { verdict: 'unknown' }
 }
 
-/** The key types known for a host, so that the connection asks for one that can be checked. */
-export function knownKeyTypes(lines: KnownHosts, host: string, port: number): string[] {
+/** The keys known for a host: of their type, in base64. */
+export function knownKeys(lines: KnownHosts, host: string, port: number): { type: string; key: string }[] {
   const name = hostName(host, port)
-  const ours = lines.filter((line) => line.marker === '' && matches(line.patterns, name))
-  return [...new Set(ours.map(({ type }) => type))]
+  return lines.filter((line) => line.marker === '' && matches(line.patterns, name))
 }
+
+/** The key types known for a host, so that the connection asks for one that can be checked. */
+export const knownKeyTypes = (lines: KnownHosts, host: string, port: number): string[] => [
+  ...new Set(knownKeys(lines, host, port).map(({ type }) => type)),
+]
 
 /** As ssh writes it: the bare name on port 22, `[name]:port` on any other; names in lower case. */
 export function hostName(host: string, port: number): string {

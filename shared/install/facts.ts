@@ -31,6 +31,8 @@ export type HostFacts = {
   freeKilobytes: number
   /** `versions/ID`, as the links point. */
   current: string | null
+  /** The same of a controller; null where there is none. */
+  controller: string | null
   /** Ids of the agents that are wholly there. */
   versions: string[]
   /** Units of ours that run, and that start at boot. */
@@ -80,6 +82,7 @@ export function parseFacts(text: string): HostFacts {
     sshUnit: one('sshunit'),
     freeKilobytes: number('free') ?? 0,
     current: one('current'),
+    controller: one('controller'),
     versions: all('version'),
     active: new Set(all('active')),
     enabled: new Set(all('enabled')),

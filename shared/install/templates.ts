@@ -4,6 +4,7 @@ import { join } from 'node:path'
 /** What setting up writes, as it stands in `systemd/`. */
 export type Templates = {
   agentUnit: string
+  controllerUnit: string
   fallbackUnit: string
   bootUnit: string
   bootScript: string
@@ -21,6 +22,7 @@ export type Templates = {
 
 const files: Record<keyof Templates, string> = {
   agentUnit: 'deploy-agent.service',
+  controllerUnit: 'deploy-controller.service',
   fallbackUnit: 'deploy-agent-fallback.service',
   bootUnit: 'deploy-boot.service',
   bootScript: 'boot.sh',

@@ -16,4 +16,5 @@ t.test('npm start does the main job in front of your eyes and ends by itself', a
   t.match(stdout, /exit code 8; meanwhile:\n.*web1 .*counts \d+, plus 10 every second/)
   t.match(stdout, /every signature is good, the chain is whole/)
   t.match(stderr, /E_PROBE_FAILED/)
+  t.match(stdout, /in a browser[^]*http:\/\/127\.0\.0\.1:\d+\/#token=dpl_/)
 })
