@@ -7,6 +7,11 @@ const maxBytes = 1024 * 1024
 const most = 400
 const perEvent = 1000
 const maxReason = 128
+const mostEvents = 2000
+const hugeNumber = /^(?:DURATION|RRULE|EXRULE)[^\r\n]*\d{5}/im
+
+/** Within which time, in milliseconds, and where days are days. */
+export type Span = { fromMs: number; untilMs: number; timeZone: string }
 
 /**
  * The times of a calendar's events, those that come again included, within the given time. Days without a
@@ -14,17 +19,34 @@ const maxReason = 128
  * @param text an iCalendar file (RFC 5545)
  * @throws DeployError E_CALENDAR
  */
-export function periodsOf(
-  text: string,
-  file: string,
-  { fromMs, untilMs, timeZone }: { fromMs: number; untilMs: number; timeZone: string },
-): FreezePeriod[] {
+export function periodsOf(text: string, file: string, span: Span): FreezePeriod[] {
   const refuse = (why: string) => new DeployError('E_CALENDAR', { file, why })
   if (text.length > maxBytes) throw refuse('it is too large')
-  const calendar = parse(text, refuse)
+  try {
+    return read(text, span, refuse)
+  } catch (error) {
+    if (error instanceof DeployError) throw error
+    // ical.js says what it cannot read when it comes to it.
+    throw refuse(error instanceof Error ? error.message : String(error))
+  }
+}
+
+function read(
+  text: string,
+  { fromMs, untilMs, timeZone }: Span,
+  refuse: (why: string) => DeployError,
+): FreezePeriod[] {
+  // ical.js counts its way through them, one by one.
+  if (hugeNumber.test(text.replaceAll(/\r?\n[ \t]|UNTIL=\d{8}(?:T\d{6}Z?)?/gi, '')))
+    throw refuse('a duration or a rule has a huge number')
+  const calendar = new ICAL.Component(ICAL.parse(text) as unknown[])
+  if (calendar.name !== 'vcalendar') throw refuse('it is no calendar')
   for (const zone of calendar.getAllSubcomponents('vtimezone')) ICAL.TimezoneService.register(zone)
   const found: FreezePeriod[] = []
-  for (const component of calendar.getAllSubcomponents('vevent')) {
+  const events = calendar.getAllSubcomponents('vevent')
+  if (events.length > mostEvents)
+    throw refuse(`it has ${events.length} events, and ${mostEvents} are the most`)
+  for (const component of events) {
     const event = new ICAL.Event(component)
     if (event.isRecurrenceException()) continue
     for (const { start, end } of occurrences(event, untilMs, refuse)) {
@@ -41,16 +63,6 @@ export function periodsOf(
   if (found.length > most)
     throw refuse(`it has ${found.length} events in the coming time, and ${most} are the most`)
   return found.toSorted((a, b) => (a.from < b.from ? -1 : 1))
-}
-
-function parse(text: string, refuse: (why: string) => DeployError): ICAL.Component {
-  try {
-    const calendar = new ICAL.Component(ICAL.parse(text) as unknown[])
-    if (calendar.name === 'vcalendar') return calendar
-  } catch (cause) {
-    throw refuse(cause instanceof Error ? cause.message : String(cause))
-  }
-  throw refuse('it is no calendar')
 }
 
 type Occurrence = { start: ICAL.Time; end: ICAL.Time }

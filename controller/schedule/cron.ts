@@ -28,6 +28,8 @@ export function openCron(expression: string, timeZone: string): Cron {
   const parts = expression.trim().split(/\s+/)
   if (parts.length !== fields || expression.startsWith('@'))
     throw invalid(`"${expression}" is not five fields: minute, hour, day of month, month, day of week`)
+  // node-cron writes out ranges before it looks whether they make sense.
+  if (/\d{3}/.test(expression)) throw invalid(`"${expression}" has a number of three digits`)
   const checked = cron.validateDetailed(expression)
   if (!checked.valid || !checked.fields)
     throw invalid(checked.errors.map(({ message }) => message).join('; '))
@@ -43,6 +45,8 @@ export function openCron(expression: string, timeZone: string): Cron {
   const [first = { hour: 0, minute: 0 }] = times
   // Its days are asked in UTC, where each has all its hours.
   const days24 = cron.createTask(expression, () => {}, { timezone: 'Etc/UTC' })
+  // It keeps every task in a list of its own otherwise; what a task knows stays of use.
+  void days24.destroy()
   const isDue = ({ year, month, day }: Temporal.PlainDate) =>
     days24.match(new Date(Date.UTC(year, month - 1, day, first.hour, first.minute)))
 

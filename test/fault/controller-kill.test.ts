@@ -54,7 +54,6 @@ t.test(
     const deaths: [string, (run: ScheduleRun) => boolean][] = [
       ['it has taken the run, and nothing else', ({ state }) => state === 'running'],
       ['the canary is at work', (run) => stateOf(run)?.hosts['web1'] === 'deploying'],
-      ['the canary is watched', (run) => stateOf(run)?.state === 'baking'],
       ['the last host is at work', (run) => stateOf(run)?.hosts['web3'] === 'deploying'],
     ]
     let release = 1

@@ -2,6 +2,8 @@ import { parseStatus, parseSwapAnswer } from '../../agent/activate/control.ts'
 import { readMetrics } from '../../agent/health/metrics.ts'
 import { parseLogin } from '../../agent/trust/login.ts'
 import { parseConfig } from '../../controller/config/load.ts'
+import { periodsOf } from '../../controller/schedule/calendar.ts'
+import { openCron } from '../../controller/schedule/cron.ts'
 import { encodeDocument, parseDocument } from '../../shared/documents/document.ts'
 import { checkManifestPaths } from '../../shared/documents/path-rules.ts'
 import type { Approval } from '../../shared/formats/approval.ts'
@@ -82,6 +84,7 @@ const freeze: Freeze = {
   hosts: [{ id: 'web1', challenge: digest }],
 }
 
+const calendarText = `BEGIN:VCALENDAR\r\nBEGIN:VEVENT\r\nUID:1\r\nSUMMARY:fair\r\nDTSTART;VALUE=DATE:20261225\r\nDTEND;VALUE=DATE:20261227\r\nRRULE:FREQ=YEARLY;COUNT=9\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n`
 const metricsText = `# HELP http_requests_total All.
 # TYPE http_requests_total counter
 http_requests_total{method="get",code="200"} 1027 1395066363000
@@ -283,6 +286,42 @@ export const targets: Record<string, Target> = {
     return taken
   }),
   freeze: documentTarget(freeze, (bytes) => parseDocument(freezeParser, bytes, 'freeze', orderLimits)),
+  calendar: {
+    seeds: [Buffer.from(calendarText)],
+    words: [
+      'BEGIN:VEVENT',
+      'END:VEVENT',
+      'RRULE:FREQ=',
+      'DAILY',
+      'YEARLY',
+      ';COUNT=',
+      ';UNTIL=',
+      'DTSTART',
+      ';VALUE=DATE:',
+      ';TZID=',
+      'EXDATE:',
+      'DURATION:P1D',
+      '\r\n',
+      'T000000Z',
+    ],
+    run: (bytes) =>
+      void periodsOf(bytes.toString(), 'a.ics', {
+        fromMs: 1_795_000_000_000,
+        untilMs: 1_826_000_000_000,
+        timeZone: 'Europe/Berlin',
+      }),
+  },
+  cron: {
+    seeds: ['0 3 * * mon-fri', '*/15 9-17 1,15 jan-jun *', '0 0 L * *', '5 4 * * 5#2'].map((text) =>
+      Buffer.from(text),
+    ),
+    words: ['*', '/', '-', ',', 'L', '#', ' ', 'mon', 'jan', '0', '59', '31'],
+    run: (bytes) =>
+      void openCron(bytes.toString().slice(0, 256), 'Europe/Berlin').slots(
+        1_795_000_000_000,
+        1_795_100_000_000,
+      ),
+  },
   metrics: {
     seeds: [Buffer.from(metricsText)],
     words: [

@@ -35,7 +35,7 @@ t.test('an hour that comes twice: a fixed time once, a repeated one in both', (t
 })
 
 t.test('a year of many schedules in many places is what another library says', (t) => {
-  const zones = ['Europe/Berlin', 'America/New_York', 'Australia/Lord_Howe', 'Asia/Kolkata', 'UTC']
+  const zones = ['Europe/Berlin', 'America/New_York', 'Australia/Lord_Howe']
   const expressions = [
     '0 3 * * *',
     '30 2 * * *',
