@@ -783,6 +783,12 @@ export const catalogue = {
     'The calendar {file} cannot be used: {why}.',
     'It is to be an iCalendar file (.ics) of at most 1 MB with events that have a beginning.',
   ),
+  E_LISTEN: entry(
+    exit.usage,
+    'untouched',
+    'Cannot listen on {address}: {why}.',
+    'Does another `deployctl serve` run here? Two on one database share its schedules; give this one another --port.',
+  ),
   E_CONTROLLER: entry(
     exit.unreachable,
     'untouched',

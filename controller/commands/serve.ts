@@ -38,7 +38,11 @@ export const serveCommand: Command = {
     const daemon = new Daemon(site)
     const app = await makeServer({ daemon, pages: await readPages(), hosts: names })
     const stopped = Promise.race([once(process, 'SIGINT'), once(process, 'SIGTERM')])
-    const address = await app.listen({ host: text(parsed, 'listen') ?? '', port })
+    const host = text(parsed, 'listen') ?? ''
+    const address = await app.listen({ host, port }).catch((cause: unknown): never => {
+      const why = cause instanceof Error ? cause.message : String(cause)
+      throw new DeployError('E_LISTEN', { address: `${host}:${port}`, why }, { cause })
+    })
     site.url ??= address
     daemon.start()
     const link = parsed.flags['link'] === false ? null : linkTo(site.url, history.access)

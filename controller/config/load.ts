@@ -16,7 +16,8 @@ export type Project = { file: string; dir: string; config: Config }
 
 /** Finds deploy.yaml in `dir` or above it. @throws DeployError E_CONFIG_MISSING, E_CONFIG_INVALID */
 export async function loadProject(dir: string): Promise<Project> {
-  const file = await findUp(dir)
+  const file = await findConfig(dir)
+  if (file === null) throw new DeployError('E_CONFIG_MISSING', { dir })
   const text = await readFile(file, 'utf8')
   return { file, dir: dirname(file), config: parseConfig(text, relative(dir, file) || configName) }
 }
@@ -79,7 +80,8 @@ function checkReferences(config: Config, name: string): Config {
 const invalid = (file: string, line: number, column: number, detail: string) =>
   new DeployError('E_CONFIG_INVALID', { file, line, column, detail })
 
-async function findUp(dir: string): Promise<string> {
+/** The deploy.yaml in `dir` or above it; null where there is none. */
+export async function findConfig(dir: string): Promise<string | null> {
   for (let at = dir; ; at = dirname(at)) {
     const file = join(at, configName)
     const there = await access(file).then(
@@ -87,6 +89,6 @@ async function findUp(dir: string): Promise<string> {
       () => false,
     )
     if (there) return file
-    if (at === dirname(at)) throw new DeployError('E_CONFIG_MISSING', { dir })
+    if (at === dirname(at)) return null
   }
 }

@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, statSync } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { DeployError } from '../../shared/errors.ts'
-import { configName, loadProject, type Project } from '../config/load.ts'
+import { configName, findConfig, loadProject, type Project } from '../config/load.ts'
 
 export const projectsDir = (dataDir: string): string => join(dataDir, 'projects')
 
@@ -21,12 +21,12 @@ export class Projects {
   async all(): Promise<{ projects: Project[]; failed: { dir: string; error: unknown }[] }> {
     const projects = new Map<string, Project>()
     const failed: { dir: string; error: unknown }[] = []
-    for (const dir of this.#dirs())
+    for (const file of await this.#files())
       try {
-        const project = await this.#read(dir)
+        const project = await this.#read(file)
         if (!projects.has(project.config.service)) projects.set(project.config.service, project)
       } catch (error) {
-        failed.push({ dir, error })
+        failed.push({ dir: dirname(file), error })
       }
     const sorted = [...projects.values()].toSorted((a, b) => a.config.service.localeCompare(b.config.service))
     return { projects: sorted, failed }
@@ -41,19 +41,20 @@ export class Projects {
     throw new DeployError('E_SERVICE_UNKNOWN', { service, known: known || 'none yet' })
   }
 
-  #dirs(): string[] {
+  async #files(): Promise<string[]> {
     const own = projectsDir(this.#dataDir)
-    const published = existsSync(own) ? readdirSync(own).map((name) => join(own, name)) : []
-    return [...this.#fixed, ...published.filter((dir) => existsSync(join(dir, configName)))]
+    const published = existsSync(own) ? readdirSync(own).map((name) => join(own, name, configName)) : []
+    const fixed = await Promise.all(this.#fixed.map((dir) => findConfig(dir)))
+    return [...fixed.filter((file) => file !== null), ...published.filter((file) => existsSync(file))]
   }
 
-  async #read(dir: string): Promise<Project> {
-    const { mtimeMs, size, ino } = statSync(join(dir, configName))
+  async #read(file: string): Promise<Project> {
+    const { mtimeMs, size, ino } = statSync(file)
     const stamp = `${mtimeMs} ${size} ${ino}`
-    const known = this.#known.get(dir)
+    const known = this.#known.get(file)
     if (known?.stamp === stamp) return known.project
-    const project = await loadProject(dir)
-    this.#known.set(dir, { stamp, project })
+    const project = await loadProject(dirname(file))
+    this.#known.set(file, { stamp, project })
     return project
   }
 }

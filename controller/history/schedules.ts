@@ -127,18 +127,21 @@ export class Schedules {
       .run(nowMs, schedule, slot, owner)
   }
 
+  /** @param owner who carried it out; what somebody else has taken meanwhile is theirs. Null: whoever it was */
   end(
     { schedule, slot }: Pick<ScheduleRun, 'schedule' | 'slot'>,
     state: Exclude<RunState, 'waiting' | 'running'>,
     why: string | null,
     nowMs: number,
+    owner: string | null = null,
   ): void {
     this.#db
       .prepare(
-        `UPDATE schedule_runs SET state = ?, why = ?, ended = ?, owner = NULL
-         WHERE schedule = ? AND slot = ? AND state IN ('waiting', 'running')`,
+        `UPDATE schedule_runs SET state = @state, why = @why, ended = @nowMs, owner = NULL
+         WHERE schedule = @schedule AND slot = @slot AND state IN ('waiting', 'running')
+           AND (@owner IS NULL OR owner = @owner)`,
       )
-      .run(state, why, nowMs, schedule, slot)
+      .run({ schedule, slot, state, why, nowMs, owner })
   }
 
   run(schedule: string, slot: number): ScheduleRun | null {

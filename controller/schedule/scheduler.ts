@@ -139,9 +139,9 @@ export class Scheduler {
     const timer = setInterval(() => schedules.beat(run, this.#owner, now()), beatMs)
     try {
       const { state, why } = await carryOut(spec, run)
-      schedules.end(run, state, why, now())
+      schedules.end(run, state, why, now(), this.#owner)
     } catch (error) {
-      schedules.end(run, 'failed', asDeployError(error).message, now())
+      schedules.end(run, 'failed', asDeployError(error).message, now(), this.#owner)
     } finally {
       clearInterval(timer)
     }
@@ -150,7 +150,8 @@ export class Scheduler {
 
   #tell(spec: Schedule, slot: number) {
     const run = this.#options.schedules.run(spec.name, slot)
-    if (run) this.#options.onEnd(spec, run)
+    // What somebody else goes on with has not ended.
+    if (run && run.ended !== null) this.#options.onEnd(spec, run)
   }
 }
 

@@ -1,14 +1,30 @@
 import type { FastifyInstance } from 'fastify'
-import { asDeployError } from '../../shared/errors.ts'
+import { asDeployError, DeployError } from '../../shared/errors.ts'
 import { Name } from '../../shared/formats/names.ts'
-import { Strict } from '../../shared/schema.ts'
+import { parserOf, Strict, Type } from '../../shared/schema.ts'
 import { fingerprintOf, publicKeyBlob } from '../../shared/sshsig/public-key.ts'
 import { windowText } from '../../shared/trust/windows.decide.ts'
 import { version } from '../../shared/version.ts'
+import { LogLine } from '../../shared/wire/api.ts'
 import type { Daemon } from '../daemon/daemon.ts'
+import { placeOf } from '../daemon/site.ts'
 import { openFleet } from '../identity/fleet.ts'
-import { Nothing } from './schemas.ts'
+import { openSession, type Session } from '../push/session.ts'
+import { Count, limitOf, Nothing } from './schemas.ts'
 import { fleetView } from './views/fleet.ts'
+
+const lineParser = parserOf(LogLine)
+
+async function readLog({ client }: Session, service: string, count: number): Promise<LogLine[]> {
+  try {
+    const lines: LogLine[] = []
+    for await (const line of client.lines(`/v1/services/${service}/logs?lines=${count}`, lineParser))
+      lines.push(line)
+    return lines
+  } finally {
+    client.close()
+  }
+}
 
 export function addFleet(app: FastifyInstance, daemon: Daemon): void {
   const { site } = daemon
@@ -48,6 +64,33 @@ export function addFleet(app: FastifyInstance, daemon: Daemon): void {
           // Values may be nobody's business; their names are not.
           variables: Object.keys(settings.env ?? {}),
         })),
+      }
+    },
+  )
+  app.get<{
+    Params: { service: string }
+    Querystring: { environment: string; host: string; lines?: string }
+  }>(
+    '/api/v1/services/:service/logs',
+    {
+      config,
+      schema: {
+        summary: 'The last lines that a service wrote on a host',
+        params: Strict({ service: Name }),
+        querystring: Strict({ environment: Name, host: Name, lines: Type.Optional(Count) }),
+      },
+    },
+    async ({ params, query }) => {
+      const { service } = params
+      const { target, sessions } = await placeOf(site, service, query.environment, { only: [query.host] })
+      const [host] = target.hosts
+      if (!host) throw new DeployError('E_NO_HOSTS', { environment: query.environment })
+      return {
+        lines: await readLog(
+          await openSession(host, sessions),
+          service,
+          limitOf({ limit: query.lines ?? '100' }),
+        ),
       }
     },
   )

@@ -38,6 +38,7 @@ t.test('who may call what: each route, by each role', async (t) => {
     ['POST', '/api/v1/fleet/look', 'operator'],
     ['GET', '/api/v1/services/shop', 'viewer'],
     ['PUT', '/api/v1/services/shop', 'admin'],
+    ['GET', '/api/v1/services/shop/logs?environment=production&host=web1', 'viewer'],
     ['GET', '/api/v1/trust', 'viewer'],
     ['GET', '/api/v1/rollouts', 'viewer'],
     ['GET', `/api/v1/rollouts/${'0'.repeat(32)}`, 'viewer'],

@@ -69,6 +69,13 @@ t.test('the dashboard in a browser', { skip }, async (t) => {
     await page.locator('.counts .state', { hasText: 'done' }).waitFor()
     for (const name of names) t.equal(await rig.get(name), 'v2')
     t.match(await page.getByRole('list', { name: /Events/ }).innerText(), /done, batch 2 of 2/)
+    await page.getByText('Log of production').click()
+    await page.getByRole('combobox', { name: 'Host' }).selectOption('web2')
+    await page
+      .getByRole('log')
+      .getByText(/v2 listens/)
+      .first()
+      .waitFor()
     if (shots) await page.screenshot({ path: `${shots}/rollout-live.png`, fullPage: true })
   })
 

@@ -132,7 +132,7 @@ t.test('others are told by webhook, signed, and again when they do not answer', 
   t.match(ran.stderr, /rollout\.begun was not delivered/, 'nobody there is no reason to fail')
   const [slack, hook] = got.sort((a, b) => b.path.localeCompare(a.path))
   t.match(JSON.parse(slack?.body ?? ''), {
-    text: /^echo .* → production: done\n1 committed\. It runs the new release/,
+    text: /^echo .* to production: done\n1 committed\. It runs the new release/,
   })
   const signed = new Webhook(secret).verify(hook?.body ?? '', hook?.headers as Record<string, string>)
   t.match(signed, { type: 'rollout.done', data: { service: 'echo', hosts: { committed: 1 } } })

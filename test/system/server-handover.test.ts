@@ -9,10 +9,10 @@ if (skip) t.comment(`skipped: ${skip}`)
 /** How many handovers each kind of load sees: 50 in all. */
 const loads = [
   { name: 'one connection, kept', handovers: 10, mix: { kept: 1, fresh: 0, pauseMs: 0 } },
-  { name: '64 kept ones and new ones', handovers: 25, mix: { kept: 64, fresh: 8, pauseMs: 10, ...streams } },
+  { name: '64 kept ones and new ones', handovers: 12, mix: { kept: 64, fresh: 8, pauseMs: 10, ...streams } },
   {
     name: '512 kept ones and new ones',
-    handovers: 15,
+    handovers: 10,
     mix: { kept: 512, fresh: 8, pauseMs: 250, ...streams },
   },
 ]

@@ -7,6 +7,7 @@ import { Act, Page, State, Time, With } from '../parts.tsx'
 import { BakePlots } from '../plot.tsx'
 import { duration, signOf, toneOf } from '../words.ts'
 import { eventText } from '../event-text.ts'
+import { LogTail } from '../log-tail.tsx'
 
 const tail = 200
 const endings = ['done', 'failed', 'rolled-back', 'partial']
@@ -42,6 +43,7 @@ export function RolloutPage({ id, may }: { id: string; may: boolean }) {
           </p>
           <Batches of={rollout} />
           <BakePlots events={events} />
+          <LogTail of={rollout} />
           <h2>What happens</h2>
           <ol class="log" tabIndex={0} aria-label="Events, newest first">
             {events

@@ -1,4 +1,5 @@
 import { useData } from '../api.ts'
+import { LogTail } from '../log-tail.tsx'
 import { Page, Table, With } from '../parts.tsx'
 
 type Service = Record<string, unknown> & {
@@ -27,6 +28,12 @@ export function ServicePage({ service }: { service: string }) {
                 ],
               }))}
             />
+            {environments.map(({ name, hosts }) => (
+              <LogTail
+                key={name}
+                of={{ service, environment: name, hosts: hosts.map((host) => ({ name: host })) }}
+              />
+            ))}
             <h2>Settings</h2>
             <pre tabIndex={0}>{JSON.stringify(settings, null, 2)}</pre>
           </>

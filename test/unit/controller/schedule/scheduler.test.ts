@@ -132,6 +132,29 @@ t.test('killed in a run, the next process goes on with it, under the same rollou
   t.match(schedules.runs('hourly', 10), [{ state: 'done', rollout: 'r1' }])
 })
 
+t.test('one that was thought dead and was not cannot end what another goes on with', async (t) => {
+  const world = makeWorld(t)
+  const { schedules } = world.open()
+  schedules.add(hourly, start)
+  const releases: (() => void)[] = []
+  const wait = () => (world.until = new Promise<void>((resolve) => releases.push(resolve)))
+  const [slow, other] = [world.controller({ state: 'failed', why: 'it was taken over' }), world.controller()]
+  schedules.ask('hourly', world.now)
+  void wait()
+  slow.sweep()
+  // The clock jumps, so that the beat of the first looks old.
+  world.now += hour / 2
+  void wait()
+  other.sweep()
+  t.equal(world.ran.length, 2)
+  releases[0]?.()
+  await slow.idle()
+  t.match(schedules.open(), [{ state: 'running' }])
+  releases[1]?.()
+  await other.idle()
+  t.match(schedules.runs('hourly', 1), [{ state: 'done' }])
+})
+
 t.test('a run that lasts past the next slot keeps that from beginning', async (t) => {
   const world = makeWorld(t)
   const { schedules } = world.open()
