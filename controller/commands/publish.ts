@@ -7,13 +7,12 @@ import pLimit from 'p-limit'
 import { parseDocument } from 'yaml'
 import { encodeDocument } from '../../shared/documents/document.ts'
 import { DeployError } from '../../shared/errors.ts'
-import type { Approval } from '../../shared/formats/approval.ts'
 import { namespaces } from '../../shared/formats/namespaces.ts'
 import type { Signer } from '../../shared/sshsig/signer.ts'
-import { demandsOf } from '../../shared/trust/scope.decide.ts'
 import { packType, type SignedApproval } from '../../shared/wire/api.ts'
 import { text, type Command, type Parsed } from '../cli/command.ts'
 import type { CliContext } from '../cli/context.ts'
+import { someNames } from '../cli/rollout-words.ts'
 import { moment } from '../cli/words.ts'
 import { environmentFlag, keyFlag, openWorkspace, signerFor, type Workspace } from '../cli/workspace.ts'
 import type { ControllerClient } from '../client/controller-client.ts'
@@ -21,15 +20,12 @@ import { controllerFlag, openClient } from '../client/open-client.ts'
 import { readInventory } from '../config/inventory.ts'
 import type { HostConfig } from '../config/schema.ts'
 import { hostTarget } from '../config/target.ts'
-import { environmentOf } from '../push/order.ts'
 import type { Release } from '../release/build.ts'
 import { savedNames, saveRelease } from '../release/saved.ts'
 import { whereIs } from '../transport/connect.ts'
-import { readApproved } from './push-approval.ts'
+import { approvalOf, peopleFor, readApproved } from './push-approval.ts'
 import { describeRelease, releaseFor } from './push.ts'
 
-const slackMs = 60_000
-const dayMs = 86_400_000
 const maxDays = 366
 
 export const publishCommand: Command = {
@@ -98,39 +94,20 @@ const isRemote = (parsed: Parsed, env: NodeJS.ProcessEnv) =>
 
 /** One's own agreement, for the time in which it may be deployed. @throws DeployError E_USAGE, E_APPROVALS */
 async function agree(
-  { digest, manifest }: Release,
+  release: Release,
   parsed: Parsed,
-  { fleet, target }: Workspace,
+  workspace: Workspace,
   signer: Signer,
 ): Promise<SignedApproval> {
   const days = Number(text(parsed, 'days'))
   if (!(days > 0 && days <= maxDays))
     throw new DeployError('E_USAGE', { detail: `--days is a number up to ${maxDays}.` })
-  const { root } = fleet
-  const { service } = manifest
-  const hosts = target.hosts.map(({ name }) => name)
-  const needed = Math.max(...hosts.map((host) => demandsOf(root, service, host).people))
+  const needed = peopleFor(release, workspace)
+  const { service } = release.manifest
+  const host = someNames(workspace.target.hosts.map(({ name }) => name))
   if (needed > 1)
-    throw new DeployError('E_APPROVALS', {
-      service,
-      host: hosts.join(', '),
-      needed,
-      got: 'only you: see --approved',
-    })
-  const now = Date.now()
-  const approval: Approval = {
-    spec: 'deployctl/approval/v1',
-    fleet: root.fleet,
-    epoch: root.epoch,
-    service,
-    release: digest,
-    environment: environmentOf({ target }),
-    hosts,
-    notBefore: new Date(now - slackMs).toISOString(),
-    expires: new Date(now + days * dayMs).toISOString(),
-    reason: text(parsed, 'reason') ?? '',
-  }
-  const bytes = encodeDocument(approval)
+    throw new DeployError('E_APPROVALS', { service, host, needed, got: 'only you: see --approved' })
+  const bytes = encodeDocument(approvalOf(release, workspace, days * 24, text(parsed, 'reason') ?? ''))
   return { approval: bytes.toString(), signatures: [await signer.sign(namespaces.approval, bytes)] }
 }
 

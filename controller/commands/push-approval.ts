@@ -54,6 +54,34 @@ export async function readApproved(
   ]
 }
 
+/** That a release may run on these hosts with their configuration, from now on for so long. Nobody signed it yet. */
+export function approvalOf(
+  { digest, manifest }: Pick<Release, 'digest' | 'manifest'>,
+  { target, fleet }: Pick<Workspace, 'target' | 'fleet'>,
+  hours: number,
+  reason: string,
+): Approval {
+  const now = Date.now()
+  return {
+    spec: 'deployctl/approval/v1',
+    fleet: fleet.root.fleet,
+    epoch: fleet.root.epoch,
+    service: manifest.service,
+    release: digest,
+    environment: environmentOf({ target }),
+    hosts: target.hosts.map(({ name }) => name),
+    notBefore: new Date(now - slackMs).toISOString(),
+    expires: new Date(now + hours * 3_600_000).toISOString(),
+    reason,
+  }
+}
+
+/** How many must agree, on the host that asks for most. */
+export const peopleFor = (
+  { manifest }: Pick<Release, 'manifest'>,
+  { target, fleet }: Pick<Workspace, 'target' | 'fleet'>,
+): number => Math.max(...target.hosts.map(({ name }) => demandsOf(fleet.root, manifest.service, name).people))
+
 /** What others look at and sign: the approval, and the release that it is about. */
 export async function writeApprovalRequest(
   given: string,
@@ -66,20 +94,7 @@ export async function writeApprovalRequest(
   const hours = Number(text(parsed, 'hours') ?? '24')
   if (!(hours > 0 && hours <= maxHours))
     throw new DeployError('E_USAGE', { detail: `--hours is a number up to ${maxHours}.` })
-  const now = Date.now()
-  const hosts = target.hosts.map(({ name }) => name)
-  const approval: Approval = {
-    spec: 'deployctl/approval/v1',
-    fleet: fleet.root.fleet,
-    epoch: fleet.root.epoch,
-    service,
-    release: release.digest,
-    environment: environmentOf({ target }),
-    hosts,
-    notBefore: new Date(now - slackMs).toISOString(),
-    expires: new Date(now + hours * 3_600_000).toISOString(),
-    reason: text(parsed, 'reason') ?? '',
-  }
+  const approval = approvalOf(release, { target, fleet }, hours, text(parsed, 'reason') ?? '')
   const name = `${service}-${version.replaceAll('/', '-')}.request.json`
   const file = given || join(project.dir, '.deployctl', name)
   await mkdir(dirname(file), { recursive: true })
@@ -90,7 +105,7 @@ export async function writeApprovalRequest(
     signatures: [],
     release: { manifest: bytes.toString(), signatures },
   })
-  const needed = Math.max(...hosts.map((host) => demandsOf(fleet.root, service, host).people))
+  const needed = peopleFor(release, { target, fleet })
   out.line(`wrote ${file}, good until ${moment(approval.expires)}; ${needed} must agree, you counted in`)
   out.line(`Next: have others sign it, deployctl approve ${file}`)
   out.event({ type: 'requested', file, release: release.digest, needed, expires: approval.expires })

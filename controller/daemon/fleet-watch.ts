@@ -22,6 +22,8 @@ export class FleetWatch {
   #timer: NodeJS.Timeout | undefined
   #ended: string | null = null
   #wake: () => void = () => {}
+  /** Whether somebody asked for a look that has not begun. */
+  #isWanted = false
   #running: Promise<void> | null = null
 
   constructor(site: Site, onChange: () => void) {
@@ -52,18 +54,22 @@ export class FleetWatch {
 
   /** Asks at once, such as after a rollout. */
   soon(): void {
+    this.#isWanted = true
     this.#wake()
   }
 
   async #loop() {
     const { signal } = this.#leaving
     while (!signal.aborted) {
+      this.#isWanted = false
       const hosts = await this.#round().catch((error: unknown) => {
         this.#site.say(`looking at the fleet: ${asDeployError(error).message}`)
         return 0
       })
       if (signal.aborted) return
       const woken = new Promise<void>((resolve) => (this.#wake = resolve))
+      // Asked for while the hosts were being asked: some may have answered before what happened.
+      if (this.#isWanted) continue
       const waiting = new AbortController()
       const pause = delay(Math.max(everyMs, hosts * perHostMs), undefined, { signal: waiting.signal })
       await Promise.race([pause.catch(() => {}), woken])
@@ -75,20 +81,34 @@ export class FleetWatch {
     const { projects } = await this.#site.projects.all()
     let count = 0
     for (const { config } of projects)
-      for (const environment of Object.keys(config.environments)) {
-        const { target, sessions } = await placeOf(this.#site, config.service, environment)
-        const limit = pLimit(parallel)
-        const one = async (host: HostTarget) =>
-          this.#leaving.signal.aborted ? null : ask(config.service, environment, host, sessions)
-        const states = await Promise.all(target.hosts.map((host) => limit(() => one(host))))
-        if (this.#leaving.signal.aborted) return count
-        this.#site.history.hostStates.keep(states.filter((state) => state !== null))
-        const names = target.hosts.map(({ name }) => name)
-        this.#site.history.hostStates.forget(config.service, environment, names)
-        count += states.length
-        this.#onChange()
-      }
+      for (const environment of Object.keys(config.environments))
+        try {
+          count += await this.#lookAt(config.service, environment)
+        } catch (error) {
+          // What is wrong with one is nothing to the others.
+          this.#site.say(`looking at ${config.service} in ${environment}: ${asDeployError(error).message}`)
+        }
     return count
+  }
+
+  /** @returns how many hosts were asked */
+  async #lookAt(service: string, environment: string): Promise<number> {
+    const { target, sessions } = await placeOf(this.#site, service, environment)
+    const { signal } = this.#leaving
+    const limit = pLimit(parallel)
+    const one = async (host: HostTarget) =>
+      signal.aborted ? null : ask(service, environment, host, sessions)
+    const states = await Promise.all(target.hosts.map((host) => limit(() => one(host))))
+    if (signal.aborted) return 0
+    const { hostStates } = this.#site.history
+    hostStates.keep(states.filter((state) => state !== null))
+    hostStates.forget(
+      service,
+      environment,
+      target.hosts.map(({ name }) => name),
+    )
+    this.#onChange()
+    return states.length
   }
 }
 

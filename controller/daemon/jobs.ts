@@ -34,10 +34,13 @@ export async function carryOut(site: Site, spec: Schedule, run: ScheduleRun): Pr
   }
 }
 
-/** Why nothing may be deployed now, by what the root says and what the hosts said last. */
+/**
+ * Why nothing may be deployed now, by what the root says and what the hosts said last. Which hosts have the labels
+ * that a schedule names is not known here: such a one finds out when it begins.
+ */
 export function closedFor(site: Site, spec: Schedule, nowMs: number): string | null {
-  const { action, service, environment } = spec
-  if (action.do === 'prune' || action.do === 'verify-history') return null
+  const { action, service, environment, on } = spec
+  if (action.do === 'prune' || action.do === 'verify-history' || on !== undefined) return null
   const now = new Date(nowMs).toISOString()
   const hosts = site.history.hostStates
     .all()
@@ -162,7 +165,7 @@ async function prune({ history, dataDir }: Site, keepDays: number): Promise<RunE
     newest.add(channel)
   }
   for (const { release } of all) if (!needed.has(release)) history.published.forget(release)
-  const releases = await clearShelf(dataDir, needed)
+  const releases = await clearShelf(dataDir, needed, Date.parse(before))
   return done(`${rows} rows and ${releases} releases removed`)
 }
 

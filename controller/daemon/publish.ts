@@ -7,6 +7,8 @@ import { pipeline } from 'node:stream/promises'
 import { openRelease } from '../../shared/documents/release.ts'
 import { DeployError } from '../../shared/errors.ts'
 import { openApproval } from '../../shared/trust/approvals.ts'
+import { agreeing } from '../../shared/trust/authorize.decide.ts'
+import { demandsOf } from '../../shared/trust/scope.decide.ts'
 import type { SignedApproval } from '../../shared/wire/api.ts'
 import { configName, parseConfig } from '../config/load.ts'
 import { openFleet } from '../identity/fleet.ts'
@@ -16,7 +18,8 @@ import { openSaved, readSavedContent, savedNames } from '../release/saved.ts'
 import { publishedRelease } from '../release/shelf.ts'
 import { ownKnownHosts } from '../transport/connect.ts'
 import { projectsDir } from './projects.ts'
-import { placeOf, type Site } from './site.ts'
+import { openSession } from '../push/session.ts'
+import { placeOf, type Place, type Site } from './site.ts'
 
 /**
  * A project's deploy.yaml, from now on. It comes from elsewhere: a program of its inventory would run here.
@@ -83,6 +86,19 @@ export async function acceptContent(
   }
 }
 
+/** One that answers is enough; those that do not take their time. */
+const asked = 3
+
+/** Whoever agreed may have joined since a host was asked last; any host knows. */
+async function catchUpRoot({ target, sessions }: Place): Promise<void> {
+  for (const host of target.hosts.slice(0, asked))
+    try {
+      return (await openSession(host, sessions)).client.close()
+    } catch {
+      // The next one may answer; if none does, what is known here counts.
+    }
+}
+
 export type Publishing = {
   service: string
   environment: string
@@ -94,7 +110,7 @@ export type Publishing = {
 /**
  * From now on it is the newest of its channel.
  * @returns until when people agreed to it
- * @throws DeployError E_NOT_PUBLISHED, E_APPROVAL_OTHER, and as placeOf
+ * @throws DeployError E_NOT_PUBLISHED, E_APPROVAL_OTHER, E_APPROVALS, and as placeOf
  */
 export async function acceptRelease(
   site: Site,
@@ -102,19 +118,30 @@ export async function acceptRelease(
   who: string,
 ): Promise<{ version: string; expires: string | null }> {
   if (!hasContent(site, release)) throw new DeployError('E_NOT_PUBLISHED', { release: release.slice(0, 12) })
-  const { fleet, target } = await placeOf(site, service, environment)
+  const place = await placeOf(site, service, environment)
+  await catchUpRoot(place)
+  const { fleet, target } = place
   const { manifest } = await openSaved(publishedRelease(site.dataDir, release), fleet.root)
   if (manifest.service !== service)
     throw new DeployError('E_WRONG_SERVICE', { what: 'release', other: manifest.service, own: service })
   const hosts = target.hosts.map(({ name }) => name)
   const about = { release, environment: environmentOf({ target }), hosts }
-  const expiries = approvals.map((one) => {
+  const { root } = fleet
+  const opened = approvals.map((one) => {
     checkApprovals(one, about)
-    return openApproval(Buffer.from(one.approval), one.signatures, fleet.root).approval.expires
+    return openApproval(Buffer.from(one.approval), one.signatures, root)
   })
-  const expires = expiries.toSorted()[0] ?? null
-  const { version } = manifest
   const at = new Date().toISOString()
+  const order = { service, release, environment: about.environment, epoch: root.epoch, fleet: root.fleet }
+  // What the hosts would say at three in the morning is said now.
+  for (const host of hosts) {
+    const agreed = agreeing({ root, order, approvals: opened, host, now: at }).map(({ owner }) => owner)
+    const needed = demandsOf(root, service, host).people
+    if (agreed.length < needed)
+      throw new DeployError('E_APPROVALS', { service, host, needed, got: agreed.join(', ') || 'nobody' })
+  }
+  const expires = opened.map(({ approval }) => approval.expires).toSorted()[0] ?? null
+  const { version } = manifest
   site.history.published.add({ service, environment, channel, release, version, at, who, approvals, expires })
   return { version, expires }
 }

@@ -84,10 +84,13 @@ export class Schedules {
   /** A run that somebody asked for. @returns its slot */
   ask(name: string, nowMs: number): number {
     this.get(name)
+    let slot = nowMs
+    // The clock may show an instant twice.
+    while (this.run(name, slot)) slot += 1
     this.#db
-      .prepare('INSERT OR IGNORE INTO schedule_runs (schedule, slot, state, begins) VALUES (?, ?, ?, ?)')
-      .run(name, nowMs, 'waiting', nowMs)
-    return nowMs
+      .prepare('INSERT INTO schedule_runs (schedule, slot, state, begins) VALUES (?, ?, ?, ?)')
+      .run(name, slot, 'waiting', nowMs)
+    return slot
   }
 
   /** Runs that wait, are under way, or were when their process died. */

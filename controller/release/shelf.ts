@@ -1,4 +1,4 @@
-import { existsSync, readdirSync } from 'node:fs'
+import { existsSync, readdirSync, statSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 
@@ -14,10 +14,19 @@ export const keptRelease = (dataDir: string, release: string): string => join(da
 export const findRelease = (dataDir: string, release: string): string | null =>
   [publishedRelease(dataDir, release), keptRelease(dataDir, release)].find((dir) => existsSync(dir)) ?? null
 
-/** Removes published releases that nobody needs. @returns how many */
-export async function clearShelf(dataDir: string, needed: ReadonlySet<string>): Promise<number> {
+/**
+ * Removes published releases that nobody needs. One that came later than `beforeMs` stays: it may be on its way
+ * to being published.
+ * @returns how many
+ */
+export async function clearShelf(
+  dataDir: string,
+  needed: ReadonlySet<string>,
+  beforeMs: number,
+): Promise<number> {
   const dir = shelf(dataDir)
-  const old = existsSync(dir) ? readdirSync(dir).filter((name) => !needed.has(name)) : []
+  const all = existsSync(dir) ? readdirSync(dir) : []
+  const old = all.filter((name) => !needed.has(name) && statSync(join(dir, name)).mtimeMs < beforeMs)
   for (const name of old) await rm(join(dir, name), { recursive: true, force: true })
   return old.length
 }

@@ -19,7 +19,8 @@ const maxWaitingBytes = 1024 * 1024
 export class Live {
   readonly #daemon: Daemon
   readonly #watchers = new Set<Watcher>()
-  readonly #seen = new Map<string, string>()
+  /** What was told of each rollout last; null until somebody has looked. */
+  #seen: ReadonlyMap<string, string> | null = null
   #timer: NodeJS.Timeout | null = null
   #pulsedMs = 0
 
@@ -43,8 +44,10 @@ export class Live {
     this.#watchers.add(watcher)
     response.once('close', () => this.#remove(watcher))
     response.write('retry: 2000\n\n')
-    this.#timer ??= setInterval(() => this.#look(), lookMs)
-    this.#catchUp(watcher)
+    if (this.#timer === null) {
+      this.#timer = setInterval(() => this.#look(), lookMs)
+      this.#look()
+    } else this.#catchUp(watcher)
   }
 
   close(): void {
@@ -57,19 +60,17 @@ export class Live {
     if (this.#watchers.size > 0 || !this.#timer) return
     clearInterval(this.#timer)
     this.#timer = null
-    this.#seen.clear()
+    this.#seen = null
   }
 
   #look() {
     const { history } = this.#daemon.site
-    for (const summary of rolloutSummaries(history, {}, newest)) {
-      const told = JSON.stringify(summary)
-      const before = this.#seen.get(summary.id)
-      this.#seen.set(summary.id, told)
-      // What was so when the first came, everybody read for themselves.
-      if (before !== told && (before !== undefined || this.#seen.size > newest))
-        this.#toAll('rollout', summary)
-    }
+    const before = this.#seen
+    const summaries = rolloutSummaries(history, {}, newest)
+    this.#seen = new Map(summaries.map((summary) => [summary.id, JSON.stringify(summary)]))
+    for (const summary of summaries)
+      // What was so when the first came, everybody reads for themselves.
+      if (before && before.get(summary.id) !== this.#seen.get(summary.id)) this.#toAll('rollout', summary)
     for (const watcher of this.#watchers) this.#catchUp(watcher)
     if (Date.now() - this.#pulsedMs < pulseMs) return
     this.#pulsedMs = Date.now()

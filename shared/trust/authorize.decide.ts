@@ -63,7 +63,14 @@ export function authorize(request: Request): Authority {
   return { by, agreed, isScheduled }
 }
 
-function agreeing({ root, order, approvals, host, now }: Request): SigningKey[] {
+/** The people whose approvals say that this may run on a host now. */
+export function agreeing({
+  root,
+  order,
+  approvals,
+  host,
+  now,
+}: Pick<Request, 'root' | 'order' | 'approvals' | 'host' | 'now'>): SigningKey[] {
   const isAbout = (approval: Approval) =>
     approval.fleet === root.fleet &&
     approval.epoch === root.epoch &&

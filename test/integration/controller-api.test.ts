@@ -5,6 +5,8 @@ import { writeFileSync, mkdirSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { InjectOptions } from 'fastify'
 import t, { type Test } from 'tap'
+import { rolloutRule } from '../../controller/config/rollout-policy.ts'
+import { apply, planned } from '../../controller/rollout/machine.ts'
 import { parserOf, type TSchema } from '../../shared/schema.ts'
 import { makeController } from '../rig/controller.ts'
 import { makeHome } from '../rig/host.ts'
@@ -261,6 +263,47 @@ t.test('a token that ran out, or was taken back, opens nothing', async (t) => {
     t.equal(statusCode, 401, JSON.stringify(one).slice(0, 40))
     t.notMatch(body, /dpl_\w{12}_/)
   }
+})
+
+t.test('whoever watches hears of a rollout when it begins, and of each change', async (t) => {
+  const { daemon, listen, token } = await make(t)
+  const url = await listen()
+  const leaving = new AbortController()
+  const headers = { authorization: `Bearer ${token('viewer')}` }
+  const { body } = await fetch(`${url}/api/v1/live`, { headers, signal: leaving.signal })
+  const { rollouts } = daemon.site.history
+  const before = planned({
+    id: '1'.repeat(32),
+    began: new Date().toISOString(),
+    batches: [['web1']],
+    canary: false,
+    policy: rolloutRule().policy,
+  })
+  const what = { action: 'deploy', service: 'shop', release: 'a'.repeat(64), version: 'v1' } as const
+  const details = {
+    what: { ...what, strategy: 'auto', reason: '', provenance: null, releaseSignatures: [] } as const,
+    environment: { name: 'production', env: {} },
+    confirmSeconds: 1,
+    rehearse: false,
+    onUnreachable: 'fail' as const,
+    approvals: [],
+    skipped: [],
+  }
+  rollouts.create({ rollout: before, details, hosts: {} }, 'somebody')
+  const states: string[] = []
+  let rest = ''
+  for await (const text of body?.pipeThrough(new TextDecoderStream()) ?? []) {
+    rest += text
+    states.splice(
+      0,
+      states.length,
+      ...[...rest.matchAll(/"state":"([a-z]+)"/g)].map(([, state = '']) => state),
+    )
+    if (states.length === 1) rollouts.save(before, apply(before, { type: 'begin' }), 'somebody', new Map())
+    if (states.length === 2) break
+  }
+  leaving.abort()
+  t.strictSame(states, ['planned', 'batch'])
 })
 
 t.test('two hundred who watch live', async (t) => {

@@ -161,6 +161,44 @@ t.test('schedules on real hosts', async (t) => {
     for (const name of ['careful', 'behind']) t.equal((await rig.cli('schedule', 'remove', name)).code, 0)
   })
 
+  await t.test(
+    'where two must agree, one alone cannot publish, and what both signed is deployed',
+    async (t) => {
+      const ben = secondPerson(rig, 'ben')
+      const key = (await ben.cli('trust', 'key')).stdout.trim()
+      t.equal((await rig.cli('trust', 'add-key', 'ben', key, '--login', `${ben.loginKey}.pub`)).code, 0)
+      const policy = ['trust', 'policy', '--services', 'echo', '--hosts', '*']
+      t.equal((await rig.cli(...policy, '--approvals', '2')).code, 0)
+      t.equal((await rig.cli('trust', 'publish')).code, 0)
+      t.equal((await ben.cli('trust', 'join', `127.0.0.1:${rig.hosts[0]?.port}`, '--yes')).code, 0)
+      rig.version('by-two')
+      t.match(await rig.cli('publish'), { code: 5, stderr: /E_APPROVALS.*only you/ })
+      const file = join(rig.home.dir, 'two.request.json')
+      const asked = await rig.cli('push', '--request', file)
+      t.equal(asked.code, 0, asked.stderr)
+      const early = await rig.cli('publish', '--approved', file)
+      t.equal(early.code, 5, 'nobody has signed it yet')
+      ben.checkOut()
+      const agreed = await ben.cli('approve', file, '--yes')
+      t.equal(agreed.code, 0, agreed.stderr)
+      t.match(await rig.cli('publish', '--approved', file), {
+        code: 5,
+        stderr: /E_APPROVALS.*agreement of 2 people; it has that of: ben/,
+      })
+      t.equal((await rig.cli('schedule', 'resume', 'nightly')).code, 0)
+      t.equal((await rig.cli('approve', file, '--yes')).code, 0)
+      t.equal((await rig.cli('publish', '--approved', file)).code, 0)
+      t.equal((await rig.cli('schedule', 'run', 'nightly')).code, 0)
+      await sweep(controller)
+      t.match(lastRun(controller, 'nightly'), { state: 'done' }, controller.said.join('\n'))
+      t.strictSame(await serving(rig), ['by-two', 'by-two', 'by-two'])
+      t.equal((await rig.cli(...policy)).code, 0)
+      t.equal((await rig.cli('trust', 'publish')).code, 0)
+      t.equal((await rig.cli('rollback', '--yes')).code, 0)
+      t.equal((await rig.cli('schedule', 'pause', 'nightly')).code, 0)
+    },
+  )
+
   await t.test('hosts keep the windows of a policy and the days of a calendar, whoever pushes', async (t) => {
     // A window of one minute in the week that is not now.
     const other = new Date(Date.now() + 3 * day)
